@@ -1,0 +1,50 @@
+# Every target sets up .venv by itself; the stamp is renewed when pyproject.toml changes.
+BOOT := $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+STAMP := .venv/.installed
+BENCH_STAMP := .venv/.installed-bench
+# Both cores, but no more than the tests were written for.
+WORKERS ?= 2
+
+.PHONY: demo test test-bounds check format bench clean
+
+$(STAMP): pyproject.toml
+	$(BOOT) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet -e '.[dev,bench]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/recd demo
+
+# Kernels are compiled once here, not by every test process at the same time.
+test: $(STAMP)
+	$(BIN)/recd warmup
+	$(PYTEST) -q -n $(WORKERS) tests
+
+# The kernels again, with every index checked (compiled into a cache of their own).
+test-bounds: $(STAMP)
+	NUMBA_BOUNDSCHECK=1 $(BIN)/recd warmup
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) -q -n $(WORKERS) tests/codec tests/dedup tests/reader tests/writer
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -q --doctest-modules recd_format
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(BENCH_STAMP)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

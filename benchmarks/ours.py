@@ -1,0 +1,78 @@
+"""recd_format as the benchmarks call it: the public API, and where the benchmarks stand without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.workloads import Workload
+
+__all__ = ["PROFILES", "Variant", "ablation_variants", "available", "read_arrays", "write"]
+
+PROFILES = ("gpu", "balanced", "small")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One mechanism switched off: a name and what `recd_format.write` is given besides."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def available() -> bool:
+    """True where recd_format can already write and open; benchmarks show the rivals else."""
+    package = import_module("recd_format")
+    return hasattr(package, "write") and hasattr(package, "open")
+
+
+def write(log: Workload, path: str, profile: str = "balanced", **options: Any) -> Any:
+    """Write `log` as `path`; the report of `recd_format.write`."""
+    import recd_format as recd
+
+    Path(path).unlink(missing_ok=True)
+    return recd.write(
+        log.table,
+        path,
+        session_key=log.session_key,
+        order_key=log.order_key,
+        labels=list(log.labels),
+        profile=profile,
+        **options,
+    )
+
+
+def read_arrays(path: str, columns: list[str] | None = None) -> Any:
+    """All columns, or `columns`, as deduplicated NumPy columns; opening included."""
+    import recd_format as recd
+
+    with recd.open(path) as file:
+        if hasattr(file, "read_arrays"):
+            return file.read_arrays() if columns is None else file.read_arrays(columns)
+        return file.read(columns, dedup=True)
+
+
+def ablation_variants(log: Workload, plan: Any) -> list[Variant]:
+    """Variants of a write of `log`, each with one mechanism off; `plan`: that of the full write.
+
+    Each is an edited copy of the plan: windows and stripe scope become session scope, references
+    go, groups fall apart into their fields. What a write cannot be told by a plan (PCO) belongs
+    here as soon as `recd_format.write` has a switch for it.
+    """
+    del log  # the variants of all logs are the same so far
+
+    def scope(was: str) -> Any:
+        groups = (replace(g, mode="session") if g.mode == was else g for g in plan.groups)
+        return replace(plan, groups=tuple(groups))
+
+    split = tuple(replace(g, fields=(name,)) for g in plan.groups for name in g.fields)
+    return [
+        Variant("all on", {"plan": plan}),
+        Variant("windows off", {"plan": scope("window")}),
+        Variant("stripe scope off", {"plan": scope("stripe")}),
+        Variant("LIST_AT off", {"plan": replace(plan, references=())}),
+        Variant("groups off", {"plan": replace(plan, groups=split)}),
+    ]

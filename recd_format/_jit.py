@@ -1,0 +1,184 @@
+"""The one wrapper around Numba: lazily compiled, cached, GIL-free kernels.
+
+A kernel is compiled, or loaded from the cache, at its first call, so that importing the package
+never imports Numba. Kernels may call kernels of other modules: Numba's own cache would not see
+that such a helper changed (it stamps only the caller's file), so the cache folder is named by a
+hash of every source file of the package's kernels and of the bounds-check flag.
+
+Layer: the lowest; imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import tempfile
+import threading
+import types
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Kernel", "kernel", "on_compile", "registered_kernels"]
+
+_CONST_ARRAY = re.compile(r"const (\w+)\[::1\]")
+_PACKAGE = Path(__file__).parent
+# RLock: compiling a kernel compiles the kernels it calls.
+_LOCK = threading.RLock()
+_KERNELS: list[Kernel] = []
+_LISTENERS: list[Callable[[str], None]] = []
+
+
+def on_compile(listener: Callable[[str], None]) -> None:
+    """Call `listener` with a kernel's name just before it is compiled for the first time."""
+    _LISTENERS.append(listener)
+
+
+def registered_kernels() -> list[Kernel]:
+    """Every kernel of the modules imported so far, in the order they were defined."""
+    return list(_KERNELS)
+
+
+@cache
+def cache_directory() -> Path | None:
+    """Folder for compiled kernels, or None where nothing is writable (warned about once)."""
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        source = path.read_bytes()
+        if b"@kernel(" in source:
+            digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + source)
+    digest.update(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
+    name = f"kernels-{digest.hexdigest()[:16]}"
+    roots = [os.environ.get("NUMBA_CACHE_DIR"), _user_cache(), tempfile.gettempdir()]
+    for root in roots:
+        if root and _writable(folder := Path(root) / "recd_format" / name):
+            return folder
+    warnings.warn(
+        "recd_format: no writable folder for compiled kernels (tried NUMBA_CACHE_DIR, the user "
+        "cache and the temporary folder); they are compiled again in every process",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def _user_cache() -> str | None:
+    if sys.platform == "win32":
+        return os.environ.get("LOCALAPPDATA")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return home if os.path.isabs(home) else None
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+class Kernel:
+    """A Python function that Numba compiles at its first call.
+
+    Parameters
+    ----------
+    function
+        The function; it may call other kernels by their global names.
+    signatures
+        Numba signatures, compiled together. ``const uint8[::1]`` takes read-only arrays too
+        (Arrow's buffers are). Empty for a helper that is compiled as part of its callers.
+    """
+
+    def __init__(self, function: Callable[..., Any], signatures: tuple[str, ...]) -> None:
+        self.function = function
+        self.signatures = signatures
+        self.name = f"{function.__module__}.{function.__qualname__}"
+        self._compiled: Callable[..., Any] | None = None
+        _KERNELS.append(self)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return (self._compiled or self.compile())(*arguments)
+
+    @property
+    def is_compiled(self) -> bool:
+        """True once the kernel is compiled or loaded in this process."""
+        return self._compiled is not None
+
+    def compile(self) -> Callable[..., Any]:
+        """Compile the kernel, or load it from the cache, and return what Numba made."""
+        with _LOCK:
+            if self._compiled is None:
+                self._compiled = self._build()
+            return self._compiled
+
+    def _build(self) -> Callable[..., Any]:
+        import numba
+
+        resolved = {
+            name: value.compile()
+            for name in self.function.__code__.co_names
+            if isinstance(value := self.function.__globals__.get(name), Kernel)
+        }
+        function = types.FunctionType(
+            self.function.__code__,
+            {**self.function.__globals__, **resolved},
+            self.function.__name__,
+            self.function.__defaults__,
+            self.function.__closure__,
+        )
+        function.__qualname__ = self.function.__qualname__
+        function.__module__ = self.function.__module__
+        dispatcher = numba.njit(nogil=True)(function)
+        if not self.signatures or numba.config.DISABLE_JIT:
+            return dispatcher  # type: ignore[no-any-return]
+        folder = cache_directory()
+        if folder is not None:
+            _enable_caching(dispatcher, folder)
+        if folder is None or not self._has_index(dispatcher.stats.cache_path):
+            for listener in _LISTENERS:
+                listener(self.name)
+        for signature in self.signatures:
+            dispatcher.compile(_CONST_ARRAY.sub(r"Array(\1, 1, 'C', readonly=True)", signature))
+        dispatcher.disable_compile()
+        return dispatcher  # type: ignore[no-any-return]
+
+    def _has_index(self, folder: str) -> bool:
+        """True where Numba has an index file of this kernel: it will load, not compile."""
+        code = self.function.__code__
+        mark = f".{self.function.__qualname__}-{code.co_firstlineno}."
+        return any(mark in name and name.endswith(".nbi") for name in os.listdir(folder))
+
+
+def _enable_caching(dispatcher: Any, folder: Path) -> None:
+    """Cache `dispatcher` in our own folder; Numba reads CACHE_DIR when caching is enabled."""
+    import numba
+
+    previous = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        dispatcher.enable_caching()
+    finally:
+        numba.config.CACHE_DIR = previous
+
+
+def kernel(*signatures: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Declare a Numba kernel: explicit signatures, no GIL, no fast-math, no parallel loops.
+
+    Examples
+    --------
+    >>> @kernel("int64(int64)")
+    ... def twice(x):
+    ...     return 2 * x
+    >>> twice(21)
+    42
+    """
+
+    def declare(function: Callable[..., Any]) -> Kernel:
+        return Kernel(function, signatures)
+
+    return declare

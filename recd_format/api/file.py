@@ -1,0 +1,312 @@
+"""One file, in Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from recd_format.api.rows import RowRange, normalise_rows, split_rows
+from recd_format.api.tables import stripe_table
+from recd_format.arrow import (
+    arrow_schema_of,
+    check_arrow_schema,
+    schema_from_bytes,
+    shared_type,
+)
+from recd_format.errors import RecdInputError
+from recd_format.filesystem import open_source
+from recd_format.format.schema import Schema
+from recd_format.format.tables import SectionId
+from recd_format.reader.file import FileReader
+from recd_format.reader.options import ReadOptions
+from recd_format.reader.stats import FileStats, GroupStats, file_stats
+from recd_format.reader.stripe import StripeData
+from recd_format.reader.verify import VerifyReport, verify_file
+
+if TYPE_CHECKING:
+    from recd_format.integrations.arrow_dataset import RecdArrowDataset
+
+__all__ = ["RecdFile", "open"]
+
+_BATCH_ROWS = 65_536
+
+
+class RecdFile:
+    """An open file.
+
+    Parameters
+    ----------
+    reader
+        From `recd_format.open`.
+    """
+
+    def __init__(self, reader: FileReader) -> None:
+        self._reader = reader
+        self._arrow_schema: pa.Schema | None = None
+
+    def __enter__(self) -> RecdFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"RecdFile({self._reader.name!r}, {self.num_rows} rows, {self.num_sessions} sessions)"
+        )
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def close(self) -> None:
+        """Let go of the file; a later read opens it again."""
+        self._reader.close()
+
+    @property
+    def reader(self) -> FileReader:
+        """The layer below: projections and stripes as deduplicated NumPy columns."""
+        return self._reader
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the rows, as they were written; read at first use."""
+        if self._arrow_schema is None:
+            fields = self._reader.schema.fields
+            data = self._reader.metadata.section(SectionId.ARROW_SCHEMA)
+            if data is None:
+                self._arrow_schema = arrow_schema_of(fields)
+            else:
+                self._arrow_schema = schema_from_bytes(data, self._reader.name)
+                check_arrow_schema(self._arrow_schema, fields, self._reader.name)
+        return self._arrow_schema
+
+    @property
+    def fields(self) -> Schema:
+        """Fields, kinds and groups of the file."""
+        return self._reader.schema
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the file."""
+        return self._reader.num_rows
+
+    @property
+    def num_sessions(self) -> int:
+        """Sessions of the file."""
+        return self._reader.num_sessions
+
+    @property
+    def stripes(self) -> tuple[RowRange, ...]:
+        """First row and end row of each stripe."""
+        ends = self._reader.stripe_rows.cumsum().tolist()
+        return tuple(RowRange(*pair) for pair in zip([0, *ends[:-1]], ends, strict=True))
+
+    @property
+    def groups(self) -> tuple[GroupStats, ...]:
+        """Dedup groups of the file."""
+        return self.stats().groups
+
+    @property
+    def metadata(self) -> dict[bytes, bytes]:
+        """Key-value metadata of the schema that was written."""
+        return self._reader.user_metadata()
+
+    def stats(self) -> FileStats:
+        """Return what the file saved, feature by feature; reads the directory alone."""
+        return file_stats(self._reader)
+
+    def verify(self) -> VerifyReport:
+        """Check every byte of the file, and decode every stream.
+
+        Raises
+        ------
+        RecdFormatError
+            Naming the first thing that is wrong.
+        """
+        return verify_file(self._reader)
+
+    def read(
+        self,
+        columns: Sequence[str] | None = None,
+        rows: slice | ArrayLike | None = None,
+        dedup: bool = False,
+    ) -> pa.Table:
+        """Read rows as an Arrow table, in file order.
+
+        Parameters
+        ----------
+        columns
+            Names, in the order wanted; all by default.
+        rows
+            A slice, or row numbers in any order; all by default.
+        dedup
+            Keep the sharing: lists come as list_view, all others as dictionary arrays.
+
+        Raises
+        ------
+        RecdInputError
+            An unknown column, a row out of range.
+        RecdFormatError
+            The file is damaged.
+        """
+        names = self._names(columns)
+        ranges, order = normalise_rows(rows, self.num_rows)
+        parts = [
+            self._part(names, stripe, begin, end, chosen, dedup)
+            for stripe, begin, end, chosen in split_rows(ranges, self.stripes)
+        ]
+        schema = self._table_schema(names, dedup)
+        table = pa.concat_tables([schema.empty_table(), *parts]) if parts else schema.empty_table()
+        if dedup and parts:
+            table = pa.concat_tables(parts)
+        return table if order is None else table.take(pa.array(order))
+
+    def take(self, indices: ArrayLike, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read single rows, in the order given; only what they need is decoded."""
+        return self.read(columns, np.asarray(indices, np.int64).reshape(-1))
+
+    def iter_batches(
+        self, batch_size: int = _BATCH_ROWS, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield record batches of `batch_size` rows (the last may be shorter), in file order.
+
+        One stripe is held in memory at a time.
+        """
+        if batch_size < 1:
+            raise RecdInputError(f"batch_size={batch_size}: expected at least 1")
+        names = self._names(columns)
+        schema = self._table_schema(names, dedup=False)
+        pending: list[pa.Table] = []
+        held = 0
+        for number in range(self._reader.num_stripes):
+            data, fields = self._stripe(names, number)
+            for begin in range(0, data.num_rows, _BATCH_ROWS):
+                chosen = np.arange(begin, min(begin + _BATCH_ROWS, data.num_rows))
+                pending.append(stripe_table(schema, data, fields, chosen, self._limits()))
+                held += len(chosen)
+                while held >= batch_size:
+                    whole = pa.concat_tables(pending)
+                    yield _one_batch(whole.slice(0, batch_size), schema)
+                    held -= batch_size
+                    pending = [whole.slice(batch_size)]
+        if held:
+            yield _one_batch(pa.concat_tables(pending), schema)
+
+    def read_arrays(
+        self, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[dict[str, int], StripeData]]:
+        """Yield each stripe as deduplicated NumPy columns.
+
+        Yields
+        ------
+        fields : dict of str to int
+            Key of each column in ``data.fields``.
+        data : StripeData
+            Unique rows of each field, and one inverse lookup per group.
+        """
+        names = self._names(columns)
+        fields = [self._reader.field_index(name) for name in names]
+        projection = self._reader.project(fields)
+        for stripe in range(self._reader.num_stripes):
+            data = self._reader.read_stripe(stripe, projection)
+            yield dict(zip(names, fields, strict=True)), data
+
+    def to_dataset(self) -> RecdArrowDataset:
+        """Return the file as a pyarrow Dataset, which DuckDB and Polars read."""
+        from recd_format.integrations.arrow_dataset import RecdArrowDataset
+
+        return RecdArrowDataset([self])
+
+    def __arrow_c_schema__(self) -> object:
+        return self.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        batches = pa.RecordBatchReader.from_batches(self.schema, self.iter_batches())
+        return batches.__arrow_c_stream__(requested_schema)
+
+    def _names(self, columns: Sequence[str] | None) -> list[str]:
+        if columns is None:
+            return list(self._reader.schema.names)
+        if isinstance(columns, str):
+            raise RecdInputError(f"columns={columns!r}: expected a list of names")
+        names = list(columns)
+        if len(set(names)) != len(names):
+            raise RecdInputError(f"columns={names!r}: a name is there twice")
+        for name in names:
+            self._reader.field_index(name)
+        return names
+
+    def _limits(self) -> Any:
+        return self._reader.options.limits
+
+    def _table_schema(self, names: Sequence[str], dedup: bool) -> pa.Schema:
+        fields = [self.schema.field(name) for name in names]
+        if dedup:
+            fields = [field.with_type(shared_type(field.type)) for field in fields]
+        return pa.schema(fields, self.schema.metadata)
+
+    def _stripe(
+        self, names: Sequence[str], stripe: int, begin: int = 0, end: int | None = None
+    ) -> tuple[StripeData, list[int]]:
+        fields = [self._reader.field_index(name) for name in names]
+        projection = self._reader.project(fields)
+        return self._reader.read_stripe(stripe, projection, begin, end), fields
+
+    def _part(
+        self,
+        names: Sequence[str],
+        stripe: int,
+        begin: int,
+        end: int,
+        chosen: NDArray[np.int64] | None,
+        dedup: bool,
+    ) -> pa.Table:
+        data, fields = self._stripe(names, stripe, begin, end)
+        schema = self._table_schema(names, dedup)
+        rows = None if chosen is None else chosen - begin
+        return stripe_table(schema, data, fields, rows, self._limits(), shared=dedup)
+
+
+def _one_batch(table: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a table's rows as one batch; lists of more values than Arrow's offsets hold raise."""
+    combined = table.combine_chunks().to_batches()
+    if len(combined) == 1:
+        return combined[0]
+    arrays = [pa.concat_arrays(column.chunks) for column in table.columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def open(  # noqa: A001 - the name users know from other formats
+    where: Any, *, filesystem: Any = None, options: ReadOptions | None = None
+) -> RecdFile:
+    """Open a file.
+
+    Parameters
+    ----------
+    where
+        Path, URI, bytes, or a binary file object.
+    filesystem
+        pyarrow.fs or fsspec file system that `where` is in.
+    options
+        How to read.
+
+    Raises
+    ------
+    RecdInputError
+        There is no such file, or it cannot be read.
+    RecdFormatError
+        It is not a recd file, is cut short, or is damaged.
+    """
+    options = options or ReadOptions()
+    source = open_source(where, filesystem=filesystem, mmap=options.mmap)
+    return RecdFile(FileReader(source, options))

@@ -1,0 +1,96 @@
+"""From fields and a sample of their rows to a plan, and from a plan to a file's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from recd_format.codec import encode_best
+from recd_format.dedup.cluster import Clustering
+from recd_format.dedup.plan import FieldSample, Plan, plan
+from recd_format.errors import RecdInputError
+from recd_format.format.schema import Field, Group, Kind, Schema, ValueType
+from recd_format.jagged import Column
+from recd_format.writer.options import Profile, WriteOptions
+
+__all__ = ["make_plan", "schema_of"]
+
+# Enough that the share of rows that change is known to a few percent; 5,000 fields take 2 s.
+_SAMPLE_ROWS = 8192
+
+
+def make_plan(
+    fields: Sequence[Field],
+    columns: Sequence[Column],
+    clustering: Clustering,
+    dedup: Any,
+    options: WriteOptions,
+) -> Plan:
+    """Return the dedup plan of some columns, from a sample of whole sessions.
+
+    Parameters
+    ----------
+    fields, columns
+        All fields of the file and their rows, in input order.
+    clustering
+        Order of the rows.
+    dedup
+        As `recd_format.write` takes it.
+    options
+        Profile and stripe size.
+    """
+    samples = [
+        FieldSample(
+            field.name,
+            column,
+            window=field.value_type is not ValueType.BYTES,
+            reference=field.value_type is not ValueType.BYTES and field.kind is not Kind.ORDER_KEY,
+        )
+        for field, column in zip(fields, columns, strict=True)
+        if field.kind is not Kind.SESSION_KEY
+    ]
+    return plan(
+        samples,
+        clustering.sample(_SAMPLE_ROWS),
+        dedup=dedup,
+        size_of=_size_of(options.profile),
+        stripe_rows=options.rows_per_stripe(0),
+    )
+
+
+def _size_of(profile: Profile) -> Callable[[NDArray[Any]], int]:
+    def size_of(values: NDArray[Any]) -> int:
+        encoded = encode_best(values, "values", profile)
+        dictionary = 0 if encoded.dictionary is None else encoded.dictionary.nbytes
+        return len(encoded.payload) + dictionary
+
+    return size_of
+
+
+def schema_of(fields: Sequence[Field], plan: Plan) -> Schema:
+    """Return the schema of a file that is written by `plan`.
+
+    Raises
+    ------
+    RecdInputError
+        The plan was made for other columns.
+    """
+    names = {field.name: index for index, field in enumerate(fields)}
+    planned = [name for group in plan.groups for name in group.fields]
+    expected = {field.name for field in fields if field.kind is not Kind.SESSION_KEY}
+    if set(planned) != expected or len(planned) != len(expected):
+        missing = sorted(expected - set(planned)) or sorted(set(planned) - expected)
+        raise RecdInputError(
+            f"the plan is for other columns; not in both: {', '.join(missing[:5])}"
+        )
+    grouped = list(fields)
+    groups = []
+    for number, group in enumerate(plan.groups):
+        members = sorted(names[name] for name in group.fields)
+        for member in members:
+            grouped[member] = replace(grouped[member], group=number)
+        groups.append(Group(tuple(members), group.mode == "window"))
+    return Schema(tuple(grouped), tuple(groups))

@@ -1,0 +1,152 @@
+"""Bytes in memory and open file objects as sources, and what all sources share."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recd_format.errors import Location, Reason, RecdFormatError, RecdInputError
+from recd_format.io import ByteRange, BytesLike, aligned_empty
+
+__all__ = ["FileObjectSource", "MemorySource", "RangeReader", "truncated", "unreadable"]
+
+
+def truncated(name: str, byte_offset: int, wanted: int, got: int) -> RecdFormatError:
+    """The error of a file that ends too early."""
+    detail = f"expected {wanted} bytes, found {max(got, 0)}: the file is cut off"
+    where = Location(path=name, byte_offset=byte_offset)
+    return RecdFormatError(Reason.TRUNCATED, detail, where)
+
+
+def unreadable(name: str, error: BaseException) -> RecdInputError:
+    """The error of a file that cannot be read, in one line."""
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return RecdInputError(f"{name}: cannot be read: {reason}")
+
+
+class RangeReader:
+    """`read_ranges` by `read_into`, range by range."""
+
+    @property
+    def name(self) -> str:
+        """Path or URI, for messages."""
+        raise NotImplementedError
+
+    def read_into(self, byte_offset: int, buffer: NDArray[np.uint8]) -> None:
+        """Fill `buffer` with the bytes from `byte_offset` on."""
+        raise NotImplementedError
+
+    def read_ranges(
+        self,
+        ranges: Sequence[ByteRange],
+        allocate: Callable[[int], NDArray[np.uint8]] = aligned_empty,
+    ) -> list[NDArray[np.uint8]]:
+        """Read ranges into buffers from `allocate`."""
+        buffers = [aligned_like(byte_offset, length, allocate) for byte_offset, length in ranges]
+        self._fill([byte_offset for byte_offset, _ in ranges], buffers)
+        return buffers
+
+    def _fill(self, byte_offsets: list[int], buffers: list[NDArray[np.uint8]]) -> None:
+        for byte_offset, buffer in zip(byte_offsets, buffers, strict=True):
+            self.read_into(byte_offset, buffer)
+
+
+def aligned_like(
+    byte_offset: int, length: int, allocate: Callable[[int], NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Return a buffer whose address is `byte_offset` modulo 64, as far as `allocate` aligns."""
+    skip = byte_offset % 64
+    return allocate(skip + length)[skip:]
+
+
+class MemorySource(RangeReader):
+    """Bytes in memory. Ranges are views where the memory is aligned as the file would be."""
+
+    def __init__(self, data: BytesLike, name: str = "<bytes>") -> None:
+        self._data = np.frombuffer(memoryview(data).cast("B"), np.uint8)
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """What messages call the bytes."""
+        return self._name
+
+    def size(self) -> int:
+        """Bytes held."""
+        return len(self._data)
+
+    def _view(self, byte_offset: int, length: int) -> NDArray[np.uint8]:
+        part = self._data[byte_offset : byte_offset + length]
+        if len(part) != length:
+            raise truncated(self._name, byte_offset, length, len(part))
+        return part
+
+    def read_into(self, byte_offset: int, buffer: NDArray[np.uint8]) -> None:
+        """Copy the bytes from `byte_offset` on into `buffer`."""
+        buffer[:] = self._view(byte_offset, len(buffer))
+
+    def read_ranges(
+        self,
+        ranges: Sequence[ByteRange],
+        allocate: Callable[[int], NDArray[np.uint8]] = aligned_empty,
+    ) -> list[NDArray[np.uint8]]:
+        """Return read-only views of the ranges, or copies where the memory lies askew."""
+        if len(self._data) and self._data.ctypes.data % 64:
+            return super().read_ranges(ranges, allocate)
+        return [self._view(byte_offset, length) for byte_offset, length in ranges]
+
+    def close(self) -> None:
+        """Does nothing: the bytes belong to the caller."""
+
+    def __reduce__(self) -> tuple[type[MemorySource], tuple[bytes, str]]:
+        return (MemorySource, (self._data.tobytes(), self._name))
+
+
+class FileObjectSource(RangeReader):
+    """An open binary file object with `read` and `seek`; it is not closed and does not pickle."""
+
+    def __init__(self, file: IO[bytes], name: str | None = None) -> None:
+        self._file: Any = file
+        self._name = name or str(getattr(file, "name", None) or f"<{type(file).__name__}>")
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """Name of the file object."""
+        return self._name
+
+    def size(self) -> int:
+        """Bytes of the file."""
+        with self._lock:
+            try:
+                return int(self._file.seek(0, os.SEEK_END))
+            except (OSError, ValueError) as error:
+                raise unreadable(self._name, error) from error
+
+    def read_into(self, byte_offset: int, buffer: NDArray[np.uint8]) -> None:
+        """Fill `buffer` with the bytes from `byte_offset` on."""
+        done = 0
+        with self._lock:
+            try:
+                self._file.seek(byte_offset)
+                while done < len(buffer):
+                    data = self._file.read(len(buffer) - done)
+                    if not data:
+                        raise truncated(self._name, byte_offset, len(buffer), done)
+                    buffer[done : done + len(data)] = np.frombuffer(data, np.uint8)
+                    done += len(data)
+            except (OSError, ValueError) as error:
+                raise unreadable(self._name, error) from error
+
+    def close(self) -> None:
+        """Does nothing: the file object belongs to the caller."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise RecdInputError(
+            f"{self._name}: an open file object cannot go to another process; open by path instead"
+        )

@@ -1,0 +1,118 @@
+"""Object stores and other file systems of pyarrow.fs, fsspec's among them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.fs as pafs
+from numpy.typing import NDArray
+
+from recd_format.errors import RecdInputError
+from recd_format.filesystem.memory import RangeReader, truncated, unreadable
+from recd_format.filesystem.sinks import REMOTE_ERRORS, SpooledSink
+
+if TYPE_CHECKING:
+    from recd_format.filesystem.places import Place
+
+__all__ = ["RemoteSource", "remote_sink"]
+
+# Requests in flight for one read: object stores answer in tens of milliseconds, whatever the size.
+_CONCURRENT_READS = 16
+_COPY_BYTES = 8 << 20
+
+
+class RemoteSource(RangeReader):
+    """A file in a `pyarrow.fs` file system; opened lazily, in each process anew.
+
+    Parameters
+    ----------
+    place : Place
+        File system and path; both pickle with the source, the open file does not.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._lock = threading.Lock()
+        self._handle: Any = None
+        self._pid = -1
+        self._size: int | None = None
+
+    @property
+    def name(self) -> str:
+        """URI or path of the file."""
+        return str(self.place)
+
+    def _open(self) -> Any:
+        with self._lock:
+            if self._handle is None or self._pid != os.getpid():
+                try:
+                    self._handle = self.place.filesystem.open_input_file(self.place.path)
+                    self._size = int(self._handle.size())
+                except REMOTE_ERRORS as error:
+                    raise unreadable(self.name, error) from error
+                self._pid = os.getpid()
+            return self._handle
+
+    def size(self) -> int:
+        """Bytes of the file."""
+        if self._size is None:
+            self._open()
+        return self._size or 0
+
+    def read_into(self, byte_offset: int, buffer: NDArray[np.uint8]) -> None:
+        """Fill `buffer` with the bytes from `byte_offset` on."""
+        if not len(buffer):
+            return
+        size = self.size()
+        if byte_offset + len(buffer) > size:
+            raise truncated(self.name, byte_offset, len(buffer), size - byte_offset)
+        try:
+            data = self._open().read_at(len(buffer), byte_offset)
+        except REMOTE_ERRORS as error:
+            raise unreadable(self.name, error) from error
+        if len(data) != len(buffer):
+            raise truncated(self.name, byte_offset, len(buffer), len(data))
+        buffer[:] = np.frombuffer(data, np.uint8)
+
+    def _fill(self, byte_offsets: list[int], buffers: list[NDArray[np.uint8]]) -> None:
+        if len(buffers) < 2:
+            super()._fill(byte_offsets, buffers)
+            return
+        with ThreadPoolExecutor(min(_CONCURRENT_READS, len(buffers))) as pool:
+            for _ in pool.map(self.read_into, byte_offsets, buffers):
+                pass
+
+    def close(self) -> None:
+        """Close the file; a later read opens it again."""
+        with self._lock:
+            handle, self._handle = self._handle, None
+        if handle is not None and self._pid == os.getpid():
+            handle.close()
+
+    def __reduce__(self) -> tuple[type[RemoteSource], tuple[Place]]:
+        return (RemoteSource, (self.place,))
+
+
+def remote_sink(place: Place) -> SpooledSink:
+    """Return a sink for a file in a `pyarrow.fs` file system: one upload, at `commit`."""
+    filesystem, path = place.filesystem, place.path
+
+    def upload(spool: IO[bytes]) -> None:
+        try:
+            with filesystem.open_output_stream(path) as stream:
+                shutil.copyfileobj(spool, stream, _COPY_BYTES)
+        except BaseException:
+            # Leaving the `with` completed what had arrived so far.
+            with contextlib.suppress(*REMOTE_ERRORS):
+                filesystem.delete_file(path)
+            raise
+
+    if filesystem.get_file_info(path).type == pafs.FileType.Directory:
+        raise RecdInputError(f"{place}: cannot be written: it is a folder")
+    return SpooledSink(str(place), upload)

@@ -1,0 +1,196 @@
+"""Rules that records must keep, checked for a whole stripe at once before anything is read.
+
+Every rule is vectorised over the records: a file has two or three of them per feature and
+stripe, and opening a thousand features must not cost a thousand Python calls.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recd_format.codec.base import Chain, CodecId
+from recd_format.codec.chain import Role, is_legal
+from recd_format.constants import ROWS_OWNER, STREAM_ALIGNMENT, Limits
+from recd_format.errors import Location, Reason, RecdFormatError
+from recd_format.format.record import Records, StreamKind
+from recd_format.format.schema import Shape, ValueType
+from recd_format.format.schema_block import SchemaBlock
+from recd_format.format.stripe import StripeHeader
+
+__all__ = ["record_chain", "stream_types", "validate_ranges", "validate_records", "value_dtype"]
+
+_DTYPES = {int(value_type): value_type.dtype for value_type in ValueType}
+_UINT32, _UINT8 = int(ValueType.UINT32), int(ValueType.UINT8)
+_ITEMSIZE = np.zeros(max(ValueType) + 1, np.int64)
+for _type, _dtype in _DTYPES.items():
+    _ITEMSIZE[_type] = _dtype.itemsize
+
+# Value type by kind where it does not depend on the field; 0: the field's value or weight type.
+_KIND_TYPE = np.zeros(256, np.int64)
+for _kind in (StreamKind.SESSION_ROWS, StreamKind.CODES, StreamKind.LENGTHS, StreamKind.STARTS):
+    _KIND_TYPE[_kind] = _UINT32
+_KIND_TYPE[StreamKind.VALIDITY] = _UINT8
+
+_KINDS = np.array([int(kind) for kind in StreamKind])
+_WEIGHT_KINDS = (StreamKind.WEIGHTS, StreamKind.WEIGHT_DICTIONARY)
+_ROLES: dict[int, Role] = {
+    StreamKind.SESSION_ROWS: "session_rows",
+    StreamKind.SESSION_KEY: "session_key",
+    StreamKind.CODES: "codes",
+    StreamKind.LENGTHS: "lengths",
+    StreamKind.STARTS: "starts",
+    StreamKind.VALUES: "values",
+    StreamKind.WEIGHTS: "weights",
+    StreamKind.VALIDITY: "validity",
+    StreamKind.DICTIONARY: "dictionary",
+    StreamKind.WEIGHT_DICTIONARY: "dictionary",
+}
+
+
+def value_dtype(value_type: int) -> np.dtype[np.generic]:
+    """Return the NumPy dtype of a value type."""
+    return _DTYPES[value_type]
+
+
+def stream_types(records: Records, schema: SchemaBlock) -> NDArray[np.int64]:
+    """Value type of each stream, int64 [records]; 0 for weights of a field that has none."""
+    types = _KIND_TYPE[records["kind"]]
+    of_field = (types == 0) & (records["owner"] < schema.num_fields)
+    if not of_field.any():
+        return types
+    fields = schema.fields[np.where(of_field, records["owner"], 0)]
+    weights = np.isin(records["kind"], _WEIGHT_KINDS)
+    own = np.where(weights, fields["weight_type"], fields["value_type"])
+    return np.where(of_field, own, types)
+
+
+def validate_records(
+    records: Records, schema: SchemaBlock, rows: int, sessions: int, location: Location, limits: Limits
+) -> None:
+    """Check the records of one stripe against the schema: owners, kinds, chains, counts.
+
+    Parameters
+    ----------
+    records
+        All or some records of one stripe; rules between two records hold for those given.
+    schema, rows, sessions
+        What the file and the stripe say.
+
+    Raises
+    ------
+    RecdFormatError
+        RECORD, CHAIN, LIMIT.
+    """
+    kinds = records["kind"]
+    owners = records["owner"].astype(np.int64)
+    num_fields, num_groups = schema.num_fields, schema.num_groups
+    is_rows = owners == ROWS_OWNER
+    is_field = owners < num_fields
+    is_group = (owners >= num_fields) & (owners < num_fields + num_groups)
+
+    def require(good: NDArray[np.bool_], reason: Reason, what: str) -> None:
+        if not good.all():
+            bad = int(np.argmin(good))
+            row = records[bad]
+            raise RecdFormatError(
+                reason,
+                f"{what} (owner {int(row['owner'])}, kind {int(row['kind'])}, count "
+                f"{int(row['count'])}, chain {row['chain'].tolist()})",
+                location,
+            )
+
+    require(is_rows | is_field | is_group, Reason.RECORD, "unknown owner")
+    require(np.isin(kinds, _KINDS), Reason.RECORD, "unknown kind")
+    require(is_rows == (kinds == StreamKind.SESSION_ROWS), Reason.RECORD, "kind of rows")
+    group_kinds = (StreamKind.CODES, StreamKind.LENGTHS, StreamKind.STARTS)
+    require(~is_group | np.isin(kinds, group_kinds), Reason.RECORD, "kind of a group")
+    field_kinds = is_field & ~np.isin(kinds, (StreamKind.CODES, StreamKind.STARTS))
+    require(~is_field | field_kinds, Reason.RECORD, "kind of a field")
+    require(records["pad"] == 0, Reason.RECORD, "padding of a record is not zero")
+    counts = records["count"]
+    require(counts <= limits.stream_values, Reason.LIMIT, "more values than a stream may have")
+    types = stream_types(records, schema)
+    sizes = _ITEMSIZE[types]
+    require(sizes > 0, Reason.RECORD, "a weight stream of a field without weights")
+    require(
+        records["decoded"] == counts * sizes.astype(np.uint64), Reason.RECORD, "decoded bytes"
+    )
+    require((kinds != StreamKind.SESSION_ROWS) | (counts == sessions), Reason.RECORD, "sessions")
+    require((kinds != StreamKind.CODES) | (counts == rows), Reason.RECORD, "codes of rows")
+    codes_params = records["params"]
+    require(
+        (kinds != StreamKind.CODES) | ((codes_params > 0) & (codes_params <= rows)),
+        Reason.RECORD,
+        "unique rows of a group",
+    )
+    _validate_chains(records, types, schema, location)
+
+
+def _validate_chains(
+    records: Records, types: NDArray[np.int64], schema: SchemaBlock, location: Location
+) -> None:
+    chains = np.ascontiguousarray(records["chain"]).view("<u4").reshape(-1)
+    keys = chains.astype(np.int64) << 16 | records["kind"].astype(np.int64) << 8 | types
+    for key in np.unique(keys).tolist():
+        chain = record_chain([key >> 16 + 8 * place & 0xFF for place in range(4)])
+        kind = StreamKind(key >> 8 & 0xFF)
+        dtype = value_dtype(key & 0xFF)
+        if chain is None or not is_legal(chain, _ROLES[kind], dtype):
+            bad = records[int(np.argmax(keys == key))]
+            raise RecdFormatError(
+                Reason.CHAIN,
+                f"chain {bad['chain'].tolist()} of owner {int(bad['owner'])} is not legal for "
+                f"{kind.name.lower()} of {dtype}",
+                location,
+            )
+    references = records["chain"][:, 0] == CodecId.LIST_AT
+    scalar = schema.fields["shape"][np.where(references, records["owner"], 0)] == Shape.SCALAR
+    if (references & ~scalar).any():
+        raise RecdFormatError(Reason.CHAIN, "LIST_AT of a field that is no scalar", location)
+
+
+def record_chain(codecs: list[int]) -> Chain | None:
+    """Return a record's four chain bytes as a chain, or None where a 0 stands before a codec."""
+    depth = codecs.index(0) if 0 in codecs else len(codecs)
+    return None if any(codecs[depth:]) else tuple(codecs[:depth])
+
+
+def validate_ranges(records: Records, stripe_bytes: int, num_records: int, location: Location) -> None:
+    """Check that streams lie in their stripe, aligned, and overlap only where identical.
+
+    Raises
+    ------
+    RecdFormatError
+        RANGE, OVERLAP.
+    """
+    start = StripeHeader.size(num_records)
+    offsets, stored = records["byte_offset"], records["stored"]
+    aligned = offsets % STREAM_ALIGNMENT == 0
+    # Compared by subtraction, so that hostile 64-bit sums cannot wrap.
+    inside = (offsets >= start) & (offsets <= stripe_bytes) & (stored <= stripe_bytes)
+    room = np.where(inside, stripe_bytes - np.minimum(offsets, stripe_bytes), 0)
+    padded = np.where(inside, -(-stored.astype(np.int64) // 64) * 64, 0)
+    good = (aligned & inside & (padded <= room)) | (stored == 0)
+    if not good.all():
+        bad = records[int(np.argmin(good))]
+        raise RecdFormatError(
+            Reason.RANGE,
+            f"stream of owner {int(bad['owner'])} at byte {int(bad['byte_offset'])} with "
+            f"{int(bad['stored'])} bytes does not fit a stripe of {stripe_bytes} bytes",
+            location,
+        )
+    used = np.flatnonzero(stored > 0)
+    order = used[np.lexsort((stored[used], offsets[used]))]
+    begin, size = offsets[order].astype(np.int64), stored[order].astype(np.int64)
+    same = (begin[1:] == begin[:-1]) & (size[1:] == size[:-1])
+    clear = begin[1:] >= begin[:-1] + -(-size[:-1] // 64) * 64
+    good = same | clear
+    if not good.all():
+        bad = records[order[int(np.argmin(good)) + 1]]
+        raise RecdFormatError(
+            Reason.OVERLAP,
+            f"stream of owner {int(bad['owner'])} at byte {int(bad['byte_offset'])} overlaps "
+            "another stream",
+            location,
+        )

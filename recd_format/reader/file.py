@@ -1,0 +1,165 @@
+"""One open file: projections and stripes, without Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recd_format.errors import RecdInputError
+from recd_format.format.metadata import decode_metadata
+from recd_format.format.schema import Schema
+from recd_format.format.statistics import STATISTIC, decode_statistics
+from recd_format.format.stripe import STRIPE_CONTINUES
+from recd_format.format.tables import SectionId
+from recd_format.format.validate import stream_types
+from recd_format.io import Source
+from recd_format.reader.metadata import FileMetadata
+from recd_format.reader.options import ReadOptions
+from recd_format.reader.projection import Projection, project
+from recd_format.reader.stripe import StripeData, decode_stripe
+from recd_format.reader.streams import fetch
+
+__all__ = ["FileReader"]
+
+
+class FileReader:
+    """Reads one file as deduplicated NumPy columns.
+
+    Parameters
+    ----------
+    source
+        The file; the reader closes it.
+    options
+        How to read.
+
+    Raises
+    ------
+    RecdFormatError
+        The file is not one, is cut short, or is damaged.
+    """
+
+    def __init__(self, source: Source, options: ReadOptions | None = None) -> None:
+        self.options = options or ReadOptions()
+        self.source = source
+        try:
+            self.metadata = FileMetadata(source, self.options)
+        except BaseException:
+            source.close()
+            raise
+        self._projections: dict[tuple[int, ...], Projection] = {}
+        self._schema: Schema | None = None
+
+    def __enter__(self) -> FileReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.source.close()
+
+    @property
+    def name(self) -> str:
+        """Path or URI of the file."""
+        return self.source.name
+
+    @property
+    def schema(self) -> Schema:
+        """Fields and groups; built at first use."""
+        if self._schema is None:
+            self._schema = self.metadata.tables.schema.schema()
+        return self._schema
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the file."""
+        return self.metadata.postscript.rows
+
+    @property
+    def num_sessions(self) -> int:
+        """Sessions of the file."""
+        return self.metadata.postscript.sessions
+
+    @property
+    def num_stripes(self) -> int:
+        """Stripes of the file."""
+        return len(self.metadata.tables.stripes)
+
+    @property
+    def stripe_rows(self) -> NDArray[np.int64]:
+        """Rows of each stripe, int64 [stripes]."""
+        return self.metadata.tables.stripes["rows"].astype(np.int64)
+
+    def continues(self, stripe: int) -> bool:
+        """True where the stripe's first session began in the stripe before."""
+        return bool(self.metadata.tables.stripes["flags"][stripe] & STRIPE_CONTINUES)
+
+    def field_index(self, name: str) -> int:
+        """Index of a field by name; RecdInputError where there is none."""
+        index = self.metadata.tables.find(name)
+        if index < 0:
+            raise RecdInputError(f"{self.name}: no column {name!r}")
+        return index
+
+    def project(self, fields: Sequence[int]) -> Projection:
+        """Return what must be read for some fields; planned once and kept."""
+        key = tuple(fields)
+        if key not in self._projections:
+            self._projections[key] = project(self.metadata, key)
+        return self._projections[key]
+
+    def read_stripe(
+        self, stripe: int, projection: Projection, begin: int = 0, end: int | None = None
+    ) -> StripeData:
+        """Read and decode rows ``begin:end`` of a stripe.
+
+        Parameters
+        ----------
+        stripe
+            Number of the stripe.
+        projection
+            From `project`.
+        begin, end
+            Rows of the stripe; all by default.
+
+        Raises
+        ------
+        RecdFormatError
+            A stream is damaged or breaks a rule.
+        """
+        metadata = self.metadata
+        row = metadata.tables.stripes[stripe]
+        records = projection.of_stripe(stripe)
+        streams = fetch(
+            self.source,
+            records,
+            stream_types(records, metadata.tables.schema),
+            int(row["byte_offset"]),
+            metadata.location("stripe", stripe),
+            verify=self.options.verify_checksums,
+            gap=self.options.gap_bytes,
+            max_bytes=self.options.request_bytes,
+        )
+        return decode_stripe(streams, metadata.tables.schema, int(row["rows"]), begin, end)
+
+    def user_metadata(self) -> dict[bytes, bytes]:
+        """Key-value pairs given at writing."""
+        data = self.metadata.section(SectionId.METADATA)
+        where = self.metadata.location("metadata")
+        return {} if data is None else decode_metadata(data, where)
+
+    def statistics(self) -> NDArray[np.void]:
+        """Entries of the statistics section, sorted by (field, stripe)."""
+        data = self.metadata.section(SectionId.STATISTICS)
+        if data is None:
+            return np.zeros(0, STATISTIC)
+        return decode_statistics(data, self.metadata.location("statistics"))

@@ -1,0 +1,141 @@
+"""Which streams a set of fields needs, in every stripe: planned once for a reader.
+
+LIST_AT streams pull in the list and the index field they point at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recd_format.codec.base import CodecId
+from recd_format.codec.list_at import unpack_reference
+from recd_format.constants import ROWS_OWNER
+from recd_format.errors import Location, Reason, RecdFormatError
+from recd_format.format.record import Records, StreamKind
+from recd_format.format.schema import Kind, Shape
+from recd_format.format.schema_block import SchemaBlock
+from recd_format.format.validate import validate_ranges, validate_records
+from recd_format.reader.metadata import FileMetadata
+
+__all__ = ["Projection", "project"]
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The records of some fields, by stripe.
+
+    Attributes
+    ----------
+    fields : tuple of int
+        Fields asked for.
+    records : structured array of RECORD
+        All records needed, by (stripe, owner, kind).
+    stripe_offsets : ndarray of int64, shape [stripes + 1]
+        Records of stripe s are ``records[stripe_offsets[s]:stripe_offsets[s + 1]]``.
+    """
+
+    fields: tuple[int, ...]
+    records: Records
+    stripe_offsets: NDArray[np.int64]
+
+    def of_stripe(self, stripe: int) -> Records:
+        """Records of one stripe."""
+        return self.records[self.stripe_offsets[stripe] : self.stripe_offsets[stripe + 1]]
+
+
+def project(metadata: FileMetadata, fields: Sequence[int]) -> Projection:
+    """Return what must be read for `fields`, validated.
+
+    Raises
+    ------
+    RecdFormatError
+        RECORD, CHAIN, LIMIT, RANGE, OVERLAP, REFERENCE, DIRECTORY, CHECKSUM.
+    """
+    schema = metadata.tables.schema
+    owners = _owners(schema, np.asarray(fields, np.int64))
+    records = metadata.records(owners)
+    referenced = _referenced(records, schema, metadata.location("directory"))
+    missing = np.setdiff1d(_owners(schema, referenced), owners)
+    if len(missing):
+        records = np.concatenate([records, metadata.records(missing)])
+    order = np.lexsort((records["kind"], records["owner"], records["stripe"]))
+    records = records[order]
+    stripes = metadata.tables.stripes
+    offsets = np.searchsorted(records["stripe"], np.arange(len(stripes) + 1))
+    projection = Projection(tuple(fields), records, offsets)
+    limits = metadata.options.limits
+    for number, stripe in enumerate(stripes.tolist()):
+        _, size, rows, sessions, num_records, _ = stripe
+        where = metadata.location("directory", number)
+        own = projection.of_stripe(number)
+        validate_records(own, schema, rows, sessions, where, limits)
+        validate_ranges(own, size, num_records, where)
+        _require_streams(own, schema, where)
+    return projection
+
+
+def _owners(schema: SchemaBlock, fields: NDArray[np.int64]) -> NDArray[np.int64]:
+    groups = schema.fields["group"][fields].astype(np.int64)
+    inside = schema.fields["kind"][fields] != Kind.SESSION_KEY
+    owners = np.concatenate([fields, groups[inside] + schema.num_fields, [ROWS_OWNER]])
+    return np.unique(owners).astype(np.int64)
+
+
+def _referenced(records: Records, schema: SchemaBlock, location: Location) -> NDArray[np.int64]:
+    """Fields that LIST_AT streams among `records` point at."""
+    mine = records[records["chain"][:, 0] == CodecId.LIST_AT]
+    found: set[int] = set()
+    for params in np.unique(mine["params"]).tolist():
+        reference = unpack_reference(params)
+        for field, scalar in ((reference.list_field, False), (reference.index_field, True)):
+            if field is None:
+                continue
+            if field >= schema.num_fields or (
+                (schema.fields["shape"][field] == Shape.SCALAR) != scalar
+                or schema.fields["kind"][field] == Kind.SESSION_KEY
+            ):
+                raise RecdFormatError(
+                    Reason.REFERENCE, f"LIST_AT points at field {field}", location
+                )
+            found.add(field)
+    return np.array(sorted(found), np.int64)
+
+
+def _require_streams(records: Records, schema: SchemaBlock, location: Location) -> None:
+    """Check that each field has the streams its shape asks for, each once."""
+    keys = records["owner"].astype(np.int64) << 8 | records["kind"]
+    if len(keys) > 1 and (np.diff(keys) == 0).any():
+        raise RecdFormatError(Reason.RECORD, "two streams of one owner and kind", location)
+    fields = np.unique(records["owner"][records["owner"] < schema.num_fields]).astype(np.int64)
+    rows = schema.fields[fields]
+    is_key = rows["kind"] == Kind.SESSION_KEY
+    group = np.where(is_key, 0, rows["group"]).astype(np.int64)
+    window = np.zeros(len(fields), np.bool_)
+    if schema.num_groups:
+        window = ~is_key & ((schema.groups["flags"][group] & 1) != 0)
+    jagged = np.isin(rows["shape"], (Shape.LIST, Shape.WEIGHTED_LIST))
+    group_owner = group + schema.num_fields
+
+    def has(owner: NDArray[np.int64], kind: int | NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.isin(owner << 8 | kind, keys)
+
+    value_kind = np.where(is_key, int(StreamKind.SESSION_KEY), int(StreamKind.VALUES))
+    weighted = rows["shape"] == Shape.WEIGHTED_LIST
+    good = has(fields, value_kind)
+    good &= has(fields, int(StreamKind.WEIGHTS)) == weighted
+    good &= has(fields, int(StreamKind.LENGTHS)) == (jagged & ~window)
+    for kind in (StreamKind.LENGTHS, StreamKind.STARTS, StreamKind.CODES):
+        good &= ~window | has(group_owner, int(kind))
+    if not good.all():
+        field = int(fields[int(np.argmin(good))])
+        raise RecdFormatError(
+            Reason.RECORD,
+            f"field {schema.name(field)!r} lacks a stream, or has one it must not have",
+            location,
+        )
+    if ROWS_OWNER << 8 | int(StreamKind.SESSION_ROWS) not in keys.tolist()[-1:]:
+        raise RecdFormatError(Reason.RECORD, "no session_rows", location)

@@ -1,0 +1,89 @@
+"""LIST_AT on the way out of a file: scalars copied from the lists of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recd_format.codec.list_at import resolve, unpack_reference
+from recd_format.errors import Reason, RecdFormatError
+from recd_format.format.validate import value_dtype
+
+if TYPE_CHECKING:
+    from recd_format.reader.stripe import FieldData, GroupData
+    from recd_format.reader.streams import StoredStreams
+
+__all__ = ["resolve_references"]
+
+
+def resolve_references(
+    streams: StoredStreams,
+    references: NDArray[np.int64],
+    fields: dict[int, FieldData],
+    groups: dict[int, GroupData],
+    own_index: Callable[[int], NDArray[np.int64]],
+) -> dict[int, FieldData]:
+    """Return `fields` with the values of LIST_AT streams filled in.
+
+    Parameters
+    ----------
+    references
+        Stream numbers of LIST_AT streams.
+    fields
+        All decoded fields; those that LIST_AT streams point at are among them.
+    own_index
+        Gives the indices of a stream that holds its own.
+
+    Raises
+    ------
+    RecdFormatError
+        REFERENCE: an index is not within its row's list, or types disagree.
+    """
+    resolved = dict(fields)
+    for number in references.tolist():
+        record = streams.records[number]
+        owner = int(record["owner"])
+        field = fields[owner]
+        reference = unpack_reference(int(record["params"]))
+        list_ = fields[reference.list_field]
+        if groups[field.group].inverse_lookup is not None:
+            raise RecdFormatError(
+                Reason.REFERENCE, f"field {owner}: LIST_AT in a group that has codes"
+            )
+        dtype = value_dtype(int(streams.types[number]))
+        if list_.values.dtype.itemsize != dtype.itemsize:
+            raise RecdFormatError(
+                Reason.REFERENCE,
+                f"field {owner} of {dtype} points at a list of {list_.values.dtype}",
+            )
+        starts, lengths = list_.ranges()
+        inverse = groups[list_.group].inverse_lookup
+        if inverse is not None:
+            starts, lengths = starts[inverse], lengths[inverse]
+        if reference.index_field is None:
+            index = own_index(number)
+        else:
+            index = _row_values(fields[reference.index_field], groups)
+        values = resolve(
+            starts,
+            lengths,
+            list_.values.view(dtype),
+            index,
+            base=reference.base,
+            validity=field.validity,
+        )
+        resolved[owner] = replace(field, values=values)
+    return resolved
+
+
+def _row_values(field: FieldData, groups: dict[int, GroupData]) -> NDArray[Any]:
+    """Integer values of a scalar field, one a row, int64."""
+    if field.values.dtype.kind not in "iu":
+        raise RecdFormatError(Reason.REFERENCE, f"an index of type {field.values.dtype}")
+    inverse = groups[field.group].inverse_lookup
+    values = field.values if inverse is None else field.values[inverse]
+    return values.astype(np.int64)
