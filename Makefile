@@ -1,10 +1,10 @@
 # Every target sets up .venv by itself; the stamp is renewed when pyproject.toml changes.
-BOOT := $(shell command -v python3.11 || command -v python3)
+# The first that runs: a version manager's shim may be there without its Python.
+BOOT := $(shell for p in python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
-# Both cores, but no more than the tests were written for.
 WORKERS ?= 2
 
 .PHONY: demo test test-bounds check format bench clean

@@ -74,10 +74,9 @@ def run(args: argparse.Namespace, folder: Path) -> Report:
         opening[name] = lambda: opens(path)
         reading[name] = lambda: reads(path, columns)
 
-    if ours.available():
-        path = str(folder / "wide.recd")
-        ours.write(log, path, stripe_rows=args.stripe_rows)
-        add("recd balanced", path, _open_ours, ours.read_arrays)
+    path = str(folder / "wide.recd")
+    ours.write(log, path, stripe_rows=args.stripe_rows)
+    add("recd balanced", path, _open_ours, ours.read_arrays)
     table: pa.Table = clustered(log)
     del log
     parquet = ParquetConfig(row_group=args.stripe_rows)

@@ -1,16 +1,15 @@
-"""recd_format as the benchmarks call it: the public API, and where the benchmarks stand without."""
+"""recd_format as the benchmarks call it: the public API only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmarks.workloads import Workload
 
-__all__ = ["PROFILES", "Variant", "ablation_variants", "available", "read_arrays", "write"]
+__all__ = ["PROFILES", "Variant", "ablation_variants", "read_arrays", "write"]
 
 PROFILES = ("gpu", "balanced", "small")
 
@@ -21,12 +20,6 @@ class Variant:
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
-
-
-def available() -> bool:
-    """True where recd_format can already write and open; benchmarks show the rivals else."""
-    package = import_module("recd_format")
-    return hasattr(package, "write") and hasattr(package, "open")
 
 
 def write(log: Workload, path: str, profile: str = "balanced", **options: Any) -> Any:
@@ -50,9 +43,8 @@ def read_arrays(path: str, columns: list[str] | None = None) -> Any:
     import recd_format as recd
 
     with recd.open(path) as file:
-        if hasattr(file, "read_arrays"):
-            return file.read_arrays() if columns is None else file.read_arrays(columns)
-        return file.read(columns, dedup=True)
+        # The list keeps every stripe in memory at once, as Arrow keeps the table it is beside.
+        return list(file.read_arrays(columns))
 
 
 def ablation_variants(log: Workload, plan: Any) -> list[Variant]:

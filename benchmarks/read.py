@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, folder: Path) -> Report:
             add(rival, table)
         add(Rival("parquet no dictionary", ".parquet", _NO_DICTIONARY.write, ARRIVAL.read), table)
         del table
-        for profile in args.profile or ("balanced",) if ours.available() else ():
+        for profile in args.profile or ("balanced",):
             path = str(folder / f"{log.name}.{profile}.recd")
             ours.write(log, path, profile)
             sizes[f"recd {profile}"] = Path(path).stat().st_size

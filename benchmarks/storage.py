@@ -106,11 +106,9 @@ def run(args: argparse.Namespace, folder: Path) -> Report:
         made = name in ("rm1_like", "rm1_grouped", "no_duplicates")
         log = load(name, **({"sessions": args.sessions} if made and args.sessions else {}))
         if args.ablation:
-            if ours.available():
-                _ablation(log, folder, report, args)
+            _ablation(log, folder, report, args)
             continue
         rows, arrival, best = _rivals(log, folder, report, args)
-        if ours.available():
-            rows += _ours(log, folder, arrival, best, args)
+        rows += _ours(log, folder, arrival, best, args)
         report.add(f"{log.name} ({log.table.num_rows:,} rows)", rows)
     return report

@@ -53,9 +53,8 @@ def run(args: argparse.Namespace, folder: Path) -> Report:
             )
 
         jobs = {"sort + take + parquet": sort_take_write, "parquet, arrival order": only_write}
-        if ours.available():
-            for profile in args.profile or ("balanced",):
-                jobs[f"recd {profile}"] = lambda p=profile, log=log: ours.write(log, target, p)
+        for profile in args.profile or ("balanced",):
+            jobs[f"recd {profile}"] = lambda p=profile, log=log: ours.write(log, target, p)
         times = compare(jobs, args.repeats)
         base = times["sort + take + parquet"]
         report.add(

@@ -79,7 +79,8 @@ def _times(rng: np.random.Generator, session: Ints, is_first: NDArray[np.bool_])
     pauses = rng.exponential(MEAN_PAUSE_MS, len(session))
     elapsed = np.cumsum(np.where(is_first, 0.0, pauses))
     start = rng.uniform(0, LOG_SPAN_MS, session[-1] + 1) - elapsed[is_first]
-    return (elapsed + start[session]).astype(np.int64)
+    times: Ints = (elapsed + start[session]).astype(np.int64)
+    return times
 
 
 def _ids(rng: np.random.Generator, count: int, space: int) -> Ints:

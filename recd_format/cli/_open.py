@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import recd_format as recd
-
-if TYPE_CHECKING:
-    from recd_format import RecdDataset, RecdFile
+from recd_format.filesystem import list_files
 
 __all__ = ["add_file_argument", "open_data"]
 
 
-def add_file_argument(parser: argparse.ArgumentParser) -> None:
+def add_file_argument(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """Give `parser` the positional FILE."""
-    parser.add_argument("file", metavar="FILE", help="a .recd file, a folder or a glob of them")
+    text = "a .recd file, or a folder or glob of them" if several else "a .recd file"
+    parser.add_argument("file", metavar="FILE", help=text)
 
 
-def open_data(path: str) -> RecdFile | RecdDataset:
-    """Open the file `path`, or the dataset that a folder or a glob is."""
-    if Path(path).is_dir() or (not Path(path).exists() and any(c in path for c in "*?[")):
-        return recd.dataset(path)
-    return recd.open(path)
+def open_data(name: str) -> recd.RecdFile | recd.RecdDataset:
+    """Open the file that `name` is, or the dataset that a folder or a glob is."""
+    places = list_files(name)
+    return recd.dataset(places) if len(places) > 1 else recd.open(places[0])

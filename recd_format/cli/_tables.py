@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from recd_format import FieldStats, FileStats, GroupStats
 
-__all__ = ["chains_text", "fields_table", "group_factor", "groups_table"]
+__all__ = ["chains_text", "fields_table", "group_factor", "groups_table", "modes_table"]
 
 # Names of a group that one line of a table shows.
 NAMES_SHOWN = 6
@@ -51,8 +51,10 @@ def group_factor(stats: FileStats, group: GroupStats) -> float:
 def groups_table(stats: FileStats, limit: int | None = None) -> Table:
     """A line per group, the ones that cost most first; `limit` of them."""
     size = {field.name: field.bytes for field in stats.fields}
-    costs = [(group.bytes + sum(size.get(name, 0) for name in group.fields), group)
-             for group in stats.groups]  # fmt: skip
+    costs = [
+        (group.bytes + sum(size.get(name, 0) for name in group.fields), group)
+        for group in stats.groups
+    ]
     costs.sort(key=lambda pair: (-pair[0], pair[1].index))
     shown = table(">group", "mode", ">unique rows", ">factor", ">inverse", ">all bytes", "features")
     for cost, group in costs[:limit]:
@@ -70,4 +72,23 @@ def groups_table(stats: FileStats, limit: int | None = None) -> Table:
     if limit is not None and len(costs) > limit:
         rest = sum(cost for cost, _ in costs[limit:])
         shown.add_row("", "", "", "", "", bytes_text(rest), f"… {len(costs) - limit} more groups")
+    return shown
+
+
+def modes_table(stats: FileStats) -> Table:
+    """A line per mode of deduplication: how many columns, and what they cost."""
+    shown = table("mode", ">columns", ">groups", ">rows per stored row", ">bytes", ">share")
+    for mode in sorted({field.mode for field in stats.fields}):
+        groups = [group for group in stats.groups if group.mode == mode]
+        fields = [field for field in stats.fields if field.mode == mode]
+        unique = sum(field.unique_rows for field in fields)
+        size = sum(group.bytes for group in groups) + sum(field.bytes for field in fields)
+        shown.add_row(
+            mode,
+            str(len(fields)),
+            str(len(groups)),
+            factor_text(stats.rows * len(fields) / unique if unique else float("inf")),
+            bytes_text(size),
+            f"{100 * size / max(stats.file_bytes, 1):.0f} %",
+        )
     return shown

@@ -16,7 +16,6 @@ from recd_format.cli._show import (
     factor_text,
     facts,
     key,
-    plain,
     plural,
     print_json,
 )
@@ -91,12 +90,11 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.save_plan:
         Path(arguments.save_plan).write_text(report.plan.to_json(), encoding="utf-8")
-    input_bytes = _size_on_disk(inputs)
     if arguments.json:
-        print_json(_as_json(report, input_bytes))
+        print_json(report)
         return 0
     if not arguments.quiet:
-        _print(report, arguments, input_bytes)
+        _print(report, arguments)
     for warning in report.warnings:
         print(f"recd: warning: {warning}", file=sys.stderr)
     return 0
@@ -172,35 +170,14 @@ def _check_output(arguments: argparse.Namespace) -> None:
                 arguments.usage_error(f"argument -o/--output: {path} is also an input")
 
 
-def _size_on_disk(inputs: list[str]) -> int | None:
-    """Bytes of the input files, or None where they are not all local files."""
-    paths = [Path(path) for name in inputs for path in (glob.glob(name) or [name])]
-    if not all(path.is_file() for path in paths):
-        return None
-    return sum(path.stat().st_size for path in paths)
-
-
-def _as_json(report: recd.WriteReport, input_bytes: int | None) -> dict[str, Any]:
-    return {
-        "rows": report.rows,
-        "sessions": report.sessions,
-        "bytes_in": report.bytes_in,
-        "input_file_bytes": input_bytes,
-        "bytes_out": report.bytes_out,
-        "seconds": report.seconds,
-        "warnings": list(report.warnings),
-        "stats": plain(report.stats),
-    }
-
-
-def _print(report: recd.WriteReport, arguments: argparse.Namespace, size: int | None) -> None:
+def _print(report: recd.WriteReport, arguments: argparse.Namespace) -> None:
     screen = console()
     stats = report.stats
     fields = sorted(stats.fields, key=lambda field: -field.bytes)
     screen.print(f"[bold]{key(arguments.output)}[/bold]")
     lines = [
         ("rows", f"{report.rows:,} in {plural(report.sessions, 'session')}"),
-        ("size", f"{bytes_text(report.bytes_out)}{_saving(report.bytes_out, size)}"),
+        ("size", f"{bytes_text(report.bytes_out)}{_saving(report)}"),
         ("written in", f"{report.seconds:.2f} s, profile {arguments.profile}"),
     ]
     screen.print(facts(lines))
@@ -208,7 +185,8 @@ def _print(report: recd.WriteReport, arguments: argparse.Namespace, size: int | 
     screen.print(groups_table(stats, limit=12))
 
 
-def _saving(size: int, before: int | None) -> str:
-    if before is None or not size:
+def _saving(report: recd.WriteReport) -> str:
+    if not report.bytes_in:
         return ""
-    return f", from {bytes_text(before)} of input files: {factor_text(before / size)} smaller"
+    factor = factor_text(report.bytes_in / report.bytes_out)
+    return f", from {bytes_text(report.bytes_in)} of input files: {factor} smaller"

@@ -21,7 +21,7 @@ ROWS_ABREAST = 4
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_file_argument(parser)
+    add_file_argument(parser, several=True)
     parser.add_argument("-n", "--rows", type=int, default=4, metavar="N", help="default: 4")
     parser.add_argument("-c", "--columns", metavar="A,B,…", help="these columns only")
     parser.add_argument("--json", action="store_true", help="print one JSON object a row")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
-from recd_format.cli._open import add_file_argument, open_data
+import recd_format as recd
+from recd_format.cli._open import add_file_argument
 from recd_format.cli._show import (
     add_json_option,
     bytes_text,
@@ -12,10 +14,13 @@ from recd_format.cli._show import (
     factor_text,
     facts,
     key,
+    plain,
     plural,
     print_json,
+    table,
 )
 from recd_format.cli._tables import groups_table
+from recd_format.filesystem import Place, list_files
 
 __all__ = ["configure", "run"]
 
@@ -25,14 +30,17 @@ GROUPS_SHOWN = 12
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_file_argument(parser)
+    add_file_argument(parser, several=True)
     add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the summary."""
-    with open_data(arguments.file) as file:
-        stats, metadata = file.stats(), dict(file.metadata or {})
+    places = list_files(arguments.file)
+    if len(places) > 1:
+        return _run_several(places, arguments)
+    with recd.open(places[0]) as file:
+        stats, metadata = file.stats(), file.metadata
     if arguments.json:
         print_json(
             {
@@ -70,5 +78,33 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+def _run_several(places: Sequence[Place], arguments: argparse.Namespace) -> int:
+    """A line per file, and their sum."""
+    with recd.dataset(places) as files:
+        stats = files.stats()
+    total = [
+        sum(part)
+        for part in zip(
+            *((each.rows, each.sessions, each.stripes, each.file_bytes) for each in stats),
+            strict=True,
+        )
+    ]
+    if arguments.json:
+        names = ("rows", "sessions", "stripes", "file_bytes")
+        found = dict(zip(names, total, strict=True))
+        each_file = [{"file": str(p), **plain(s)} for p, s in zip(places, stats, strict=True)]
+        print_json({"file": arguments.file, **found, "files": each_file})
+        return 0
+    shown = table("file", ">rows", ">sessions", ">stripes", ">size")
+    for place, each in zip(places, stats, strict=True):
+        counts = (f"{count:,}" for count in (each.rows, each.sessions, each.stripes))
+        shown.add_row(key(str(place)), *counts, bytes_text(each.file_bytes))
+    shown.add_section()
+    sums = (f"{count:,}" for count in total[:3])
+    shown.add_row(plural(len(places), "file"), *sums, bytes_text(total[3]))
+    console().print(shown)
+    return 0
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from recd_format.cli._open import add_file_argument, open_data
+import recd_format as recd
+from recd_format.cli._open import add_file_argument
 from recd_format.cli._show import add_json_option, console, key, print_json, table
 
 __all__ = ["configure", "run"]
@@ -20,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line per column, in file order."""
-    with open_data(arguments.file) as file:
+    with recd.open(arguments.file) as file:
         schema = file.schema
         fields = {field.name: field for field in file.stats().fields}
     if arguments.json:

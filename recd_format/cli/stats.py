@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from recd_format.cli._open import add_file_argument, open_data
+import recd_format as recd
+from recd_format.cli._open import add_file_argument
 from recd_format.cli._show import add_json_option, console, print_json
 from recd_format.cli._tables import fields_table, groups_table
 
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the tables of columns and groups."""
     if arguments.top is not None and arguments.top < 1:
         arguments.usage_error(f"argument --top: expected at least 1, got {arguments.top}")
-    with open_data(arguments.file) as file:
+    with recd.open(arguments.file) as file:
         stats = file.stats()
     if arguments.json:
         print_json(stats)

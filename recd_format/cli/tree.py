@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.tree import Tree
 
-from recd_format.cli._open import add_file_argument, open_data
+import recd_format as recd
+from recd_format.cli._open import add_file_argument
 from recd_format.cli._show import (
     add_json_option,
     bytes_text,
@@ -36,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the tree."""
-    with open_data(arguments.file) as file:
+    with recd.open(arguments.file) as file:
         stats = file.stats()
     fields = {field.name: field for field in stats.fields}
     grouped = {name for group in stats.groups for name in group.fields}

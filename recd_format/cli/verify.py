@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from recd_format.cli._open import open_data
+import recd_format as recd
 from recd_format.cli._show import (
     add_json_option,
     bytes_text,
@@ -17,6 +17,7 @@ from recd_format.cli._show import (
     print_json,
 )
 from recd_format.errors import RecdError, RecdFormatError
+from recd_format.filesystem import list_files
 
 __all__ = ["configure", "run"]
 
@@ -25,13 +26,13 @@ HELP = "check every checksum and every rule of the format"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help=".recd files")
+    parser.add_argument("files", nargs="+", metavar="FILE", help=".recd files, folders or globs")
     add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify all files; a bad one does not keep the others from being checked."""
-    results = [_verify(path) for path in arguments.files]
+    results = [_verify(place) for place in list_files(arguments.files)]
     if arguments.json:
         print_json(results)
     else:
@@ -52,18 +53,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(result["ok"] for result in results) else 1
 
 
-def _verify(path: str) -> dict[str, Any]:
+def _verify(place: Any) -> dict[str, Any]:
     start = time.perf_counter()
     try:
-        with open_data(path) as file:
+        with recd.open(place) as file:
             report = file.verify()
     except (RecdError, OSError) as error:
         reason = error.reason.value if isinstance(error, RecdFormatError) else None
         text = " ".join(str(error).split())
-        return {"file": path, "ok": False, "error": text, "reason": reason}
+        return {"file": str(place), "ok": False, "error": text, "reason": reason}
     seconds = time.perf_counter() - start
     return {
-        "file": path,
+        "file": str(place),
         "ok": True,
         "stripes": report.stripes,
         "streams": report.streams,

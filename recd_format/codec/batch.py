@@ -89,7 +89,7 @@ def decode_streams(  # type: ignore[no-untyped-def]
         if target < 0 or target & 7 or target > arena or number * itemsize > arena - target:
             return bad + _TARGET
         shift = 3 if itemsize == 8 else itemsize >> 1
-        if kind == _KIND_PLAIN or kind == _KIND_SPLIT:
+        if kind in (_KIND_PLAIN, _KIND_SPLIT):
             if not is_itemsize(narrow):
                 return bad + _ITEMSIZE
             if stored != count * narrow:
@@ -110,7 +110,7 @@ def decode_streams(  # type: ignore[no-untyped-def]
             fault = open_stream(s1, start + bases, stored - bases, count, parts)
             if fault:
                 return bad + fault
-        elif kind == _KIND_BITPACK or kind == _KIND_DICTIONARY:
+        elif kind in (_KIND_BITPACK, _KIND_DICTIONARY):
             fault = open_stream(s1, start, stored, count, parts)
             if fault:
                 return bad + fault
@@ -149,7 +149,7 @@ def decode_streams(  # type: ignore[no-untyped-def]
                 load_values(s1, s2, s4, s8, at, narrow, high - low, scratch)
             elif kind == _KIND_SPLIT:
                 merge_planes(s1, start, narrow, count, origin + low, high - low, scratch)
-            if signed and narrow < 8 and (kind == _KIND_PLAIN or kind == _KIND_SPLIT):
+            if signed and narrow < 8 and kind in (_KIND_PLAIN, _KIND_SPLIT):
                 extend_sign(scratch, high - low, narrow)
             store_values(scratch, skip, high - low, a1, a2, a4, a8, to, itemsize)
     return 0
@@ -216,5 +216,3 @@ def decode_many(
             f"{rule}"
         )
         raise BatchError(int(row), reason, detail)
-
-

@@ -1,9 +1,8 @@
-"""Which chains are legal where, and whole chains to bytes and back (`spec/codecs/README.md`)."""
+"""Whole chains to bytes and back (`spec/codecs/README.md`)."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,18 @@ from recd_format.codec.base import (
 from recd_format.codec.batch import BATCH_CHAINS, decode_many
 from recd_format.codec.byte_stream_split import encode_split, split_planes
 from recd_format.codec.constant import constant_sums, encode_constant
+from recd_format.codec.legal import (
+    CHILDREN,
+    REFERENCES,
+    ROLES,
+    Role,
+    check_chain,
+    is_legal,
+    legal_chains,
+)
 from recd_format.codec.list_at import INDEX_DTYPE
 from recd_format.codec.plain import encode_plain
+from recd_format.codec.survey import survey
 from recd_format.constants import BLOCK_VALUES
 from recd_format.errors import Reason, RecdFormatError, RecdInputError
 
@@ -46,54 +55,9 @@ __all__ = [
     "legal_chains",
 ]
 
-Role: TypeAlias = Literal[
-    "session_rows", "session_key", "order_key", "codes", "lengths", "starts", "values", "weights",
-    "validity", "dictionary", "meta",
-]  # fmt: skip
-ROLES: frozenset[str] = frozenset(get_args(Role))
-
 _PLAIN, _CONSTANT, _BITPACK, _DELTA, _DICTIONARY, _SPLIT, _LIST_AT, _ZSTD, _PCO = (
     int(codec) for codec in CodecId
 )
-_CHILDREN: tuple[Chain, ...] = ((_BITPACK,), (_SPLIT, _ZSTD), (_PCO,))
-_SIMPLE: frozenset[Chain] = frozenset(
-    {(_PLAIN,), (_CONSTANT,), (_BITPACK,), (_SPLIT,), (_SPLIT, _ZSTD), (_ZSTD,), (_PCO,)}
-)
-_DELTAS: frozenset[Chain] = frozenset((_DELTA, *child) for child in _CHILDREN)
-_DICTIONARIES: frozenset[Chain] = frozenset((_DICTIONARY, *child) for child in _CHILDREN)
-_REFERENCES: frozenset[Chain] = frozenset({(_LIST_AT,), (_LIST_AT, _BITPACK), (_LIST_AT, _PCO)})
-_WITH_DELTA = {
-    "session_rows", "session_key", "order_key", "starts", "values", "weights", "dictionary", "meta",
-}  # fmt: skip
-_WITH_DICTIONARY = {"session_key", "order_key", "values", "weights", "meta"}
-
-
-@cache
-def legal_chains(role: Role, kind: str) -> frozenset[Chain]:
-    """Return the legal chains of a stream role for values of NumPy kind `kind` (b, i, u or f)."""
-    if role not in ROLES or kind not in "biuf":
-        raise RecdInputError(f"no stream of role {role!r} and kind {kind!r}")
-    chains = _SIMPLE
-    if role in _WITH_DELTA and kind in "iu":
-        chains |= _DELTAS
-    if role in _WITH_DICTIONARY:
-        chains |= _DICTIONARIES
-    if role == "values":
-        chains |= _REFERENCES
-    return chains
-
-
-def is_legal(chain: Chain, role: Role, dtype: np.dtype[Any]) -> bool:
-    """Return True where streams of `role` and `dtype` may have this chain."""
-    return chain in legal_chains(role, dtype.kind)
-
-
-def check_chain(chain: Chain, role: Role, dtype: np.dtype[Any]) -> None:
-    """Raise RecdFormatError (chain) where `is_legal` is False."""
-    if not is_legal(chain, role, dtype):
-        raise RecdFormatError(
-            Reason.CHAIN, f"chain {chain_name(chain)} is not legal for {role} of {dtype}"
-        )
 
 
 # --- encoding -----------------------------------------------------------------------------------
@@ -105,7 +69,7 @@ def _bytes_of(
     """Payload of a chain of array-to-bytes codecs."""
     if chain == (_BITPACK,):
         wide = to_u64(values)
-        found = bitpack.survey(wide, is_signed(values.dtype), sums)
+        found = survey(wide, is_signed(values.dtype), sums)
         return bitpack.pack_bits(wide, found).payload
     if chain == (_SPLIT, _ZSTD):
         return zstd.compress(split_planes(values), zstd_level)
@@ -159,7 +123,7 @@ def encode(
     head, child = chain[:1], chain[1:]
     if head == (_LIST_AT,):
         return _encode_reference(values, chain, params, zstd_level, pco_level)
-    if head == (_DELTA,) and child in _CHILDREN:
+    if head == (_DELTA,) and child in CHILDREN:
         bases, codes = delta.split_deltas(to_u64(values))
         params, stored = 0, codes
         if child != (_BITPACK,):
@@ -167,7 +131,7 @@ def encode(
             params = stored.dtype.itemsize
         payload = _bytes_of(stored, child, None, zstd_level, pco_level)
         return Encoded(chain, np.concatenate([bases.view(np.uint8), payload]), count, params)
-    if head == (_DICTIONARY,) and child in _CHILDREN:
+    if head == (_DICTIONARY,) and child in CHILDREN:
         return encode_codes(*dictionary.build(values), chain, zstd_level, pco_level)
     payload = _bytes_of(values, chain, sums, zstd_level, pco_level)
     return Encoded(chain, payload, count)
@@ -194,7 +158,7 @@ def _encode_reference(
 ) -> Encoded:
     if chain == (_LIST_AT,):
         return Encoded(chain, np.zeros(0, np.uint8), len(index), params)
-    if chain not in _REFERENCES:
+    if chain not in REFERENCES:
         raise RecdInputError(f"no such chain: {chain_name(chain)}")
     stored = index.astype(INDEX_DTYPE)
     payload = _bytes_of(stored, chain[1:], None, zstd_level, pco_level)
@@ -241,14 +205,14 @@ def decode(
     if not 0 <= begin <= end <= count:
         raise RecdInputError(f"range {begin}..{end} is not within 0..{count}")
     data = stored_bytes(payload)
-    if chain[:1] == (_LIST_AT,) and chain in _REFERENCES and len(chain) > 1:
+    if chain[:1] == (_LIST_AT,) and chain in REFERENCES and len(chain) > 1:
         chain, dtype, params = chain[1:], INDEX_DTYPE, 0
     if chain in BATCH_CHAINS:
         return _decode_batch(chain, data, count, params, dtype, dictionary, begin, end)
     head, child = chain[:1], chain[1:]
-    if head == (_DELTA,) and child in _CHILDREN:
+    if head == (_DELTA,) and child in CHILDREN:
         return _decode_delta(child, data, count, params, dtype)[begin:end]
-    if head == (_DICTIONARY,) and child in _CHILDREN:
+    if head == (_DICTIONARY,) and child in CHILDREN:
         if dictionary is None or len(dictionary) != params:
             raise corrupt(f"DICTIONARY needs its {params} entries", Reason.DICTIONARY)
         narrow = narrow_dtype(max(params - 1, 0))
@@ -256,7 +220,8 @@ def decode(
         if len(codes) and int(codes.max()) >= params:
             detail = f"code {int(codes.max())} is not below the {params} dictionary entries"
             raise corrupt(detail, Reason.DICTIONARY)
-        return dictionary[codes]
+        decoded: NDArray[Any] = dictionary[codes]
+        return decoded
     return _values_of(chain, data, count, dtype)[begin:end]
 
 

@@ -14,6 +14,7 @@ from recd_format.codec import bitpack, dictionary
 from recd_format.codec.base import Chain, CodecId, Encoded, SumsKind, is_signed, to_u64
 from recd_format.codec.batch import BATCH_CHAINS
 from recd_format.codec.chain import Role, encode, encode_codes, legal_chains
+from recd_format.codec.survey import Survey, survey
 from recd_format.codec.zstd import MAX_LEVEL
 from recd_format.constants import BLOCK_VALUES, STREAM_ALIGNMENT
 from recd_format.errors import RecdInputError
@@ -44,7 +45,7 @@ class _Batch(NamedTuple):
     chain: Chain
     size: int
     wide: NDArray[np.uint64]
-    found: bitpack.Survey | None = None
+    found: Survey | None = None
     entries: NDArray[Any] | None = None
     codes: NDArray[np.uint64] | None = None
 
@@ -90,7 +91,7 @@ def _with_dictionary(values: NDArray[Any], best: _Batch, gain: float) -> _Batch 
     if known is None:
         return None
     entries, codes = dictionary.build(values, known)
-    packed = bitpack.survey(codes, signed=False).packed_bytes
+    packed = survey(codes, signed=False).packed_bytes
     size = packed + _stream_bytes(entries)
     return _Batch(_DICTIONARY, size, best.wide, best.found, entries, codes) if (
         size < best.size * (1 - gain)
@@ -101,11 +102,13 @@ def _smallest_batch(values: NDArray[Any], role: Role, gain: float) -> _Batch:
     """The smallest of the batch chains; a costlier one must save the part `gain`."""
     count, size = len(values), values.nbytes
     wide = to_u64(values)
-    if count == 0:
-        return _Batch(_PLAIN, 0, wide)
     legal = legal_chains(role, values.dtype.kind)
+    if count == 0 and _PLAIN in legal:
+        return _Batch(_PLAIN, 0, wide)
     sums = _SUMS.get(role)
-    found = bitpack.survey(wide, is_signed(values.dtype), sums, deltas=_DELTA in legal)
+    found = survey(wide, is_signed(values.dtype), sums, deltas=_DELTA in legal)
+    if _PLAIN not in legal:
+        return _Batch(_BITPACK, found.packed_bytes, wide, found)
     if found.is_constant:
         return _Batch(_CONSTANT, 0, wide, found)
     best = _Batch(_PLAIN, size, wide, found)
@@ -243,5 +246,3 @@ def encode_best(values: NDArray[Any], role: Role, profile: Profile = "balanced")
 def choose(values: NDArray[Any], role: Role, profile: Profile = "balanced") -> Chain:
     """Return the chain that `encode_best` uses."""
     return encode_best(values, role, profile).chain
-
-

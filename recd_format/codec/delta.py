@@ -62,5 +62,3 @@ def join_deltas(bases: NDArray[np.uint64], codes: NDArray[np.uint64]) -> NDArray
     """Return the values; `codes` is overwritten with them."""
     sum_blocks(bases, 0, codes)
     return codes
-
-

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recd_format._jit import kernel
 from recd_format.codec.base import from_u64, to_u64
 
-__all__ = ["Entries", "build", "distinct", "gather", "look_up"]
+__all__ = ["Entries", "build", "distinct", "gather", "highest"]
 
 
 @kernel()
@@ -48,7 +48,7 @@ def count_distinct(values, limit, ids, entries, counts):  # type: ignore[no-unty
             entries[known] = value
             counts[known] = 0
             known += 1
-            number = known
+            number = np.int64(known)
             if 2 * known > capacity:
                 capacity *= 4
                 mask = np.uint64(capacity - 1)
@@ -170,8 +170,3 @@ def build(
 def _all_distinct(values: NDArray[np.uint64]) -> Entries:
     unique, ids, counts = np.unique(values, return_inverse=True, return_counts=True)
     return Entries(unique, counts.astype(np.int64), ids.astype(np.int32))
-
-
-def look_up(dictionary: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
-    """Return the entries of checked codes."""
-    return dictionary[codes]

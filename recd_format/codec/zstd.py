@@ -22,7 +22,7 @@ def compress(data: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
     compressor = zstandard.ZstdCompressor(
         level=level, write_content_size=True, write_checksum=False, write_dict_id=False
     )
-    return np.frombuffer(compressor.compress(np.ascontiguousarray(data)), np.uint8)
+    return np.frombuffer(compressor.compress(np.ascontiguousarray(data).data), np.uint8)
 
 
 def decompress(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -33,19 +33,20 @@ def decompress(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     RecdFormatError
         If the frame does not state exactly that size, or does not decompress to it.
     """
+    data = np.ascontiguousarray(frame).data
     try:
-        header = zstandard.get_frame_parameters(frame)
+        header = zstandard.get_frame_parameters(data)
         if header.content_size != size:
             stated = header.content_size
             raise corrupt(f"ZSTD frame must state {size} bytes of content; it states {stated}")
         # A window larger than the content is a request for memory that nothing needs.
         if header.window_size > max(size, 1 << 10) << 1:
             raise corrupt(f"ZSTD frame wants a window of {header.window_size} bytes for {size}")
-        data = zstandard.ZstdDecompressor().decompress(
-            frame, max_output_size=size, allow_extra_data=False
+        content = zstandard.ZstdDecompressor().decompress(
+            data, max_output_size=size, allow_extra_data=False
         )
     except zstandard.ZstdError as error:
         raise corrupt(f"ZSTD frame does not decompress: {error}") from error
-    if len(data) != size:
-        raise corrupt(f"ZSTD frame holds {len(data)} bytes; expected {size}")
-    return np.frombuffer(data, np.uint8)
+    if len(content) != size:
+        raise corrupt(f"ZSTD frame holds {len(content)} bytes; expected {size}")
+    return np.frombuffer(content, np.uint8)

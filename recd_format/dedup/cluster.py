@@ -75,9 +75,7 @@ class Clustering:
         begin = np.unique(np.searchsorted(self.session_offsets[:-1], starts))
         stop = np.searchsorted(self.session_offsets[:-1], starts + rows / blocks)
         chosen = np.unique(
-            np.concatenate(
-                [np.arange(b, max(b + 1, e)) for b, e in zip(begin, stop, strict=False)]
-            )
+            np.concatenate([np.arange(b, max(b + 1, e)) for b, e in zip(begin, stop, strict=False)])
         )
         chosen = chosen[chosen < self.num_sessions]
         lengths = np.diff(self.session_offsets)[chosen]
@@ -243,9 +241,7 @@ def _counting_sort(dense, base, permutation, offsets):  # type: ignore[no-untype
         place[code] += 1
 
 
-@kernel(
-    "void(const int64[::1], const int64[::1], const int64[::1], int64, int64, int64[::1])"
-)
+@kernel("void(const int64[::1], const int64[::1], const int64[::1], int64, int64, int64[::1])")
 def _split(permutation, offsets, order, gap, max_span, pieces):  # type: ignore[no-untyped-def]
     """Number the pieces of sessions cut at gaps and spans; differences taken unsigned."""
     piece = -1

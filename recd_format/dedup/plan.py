@@ -6,12 +6,9 @@ linear in the number of fields (pairs are compared among at most 64 classes of e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from recd_format.dedup.cluster import Clustering
@@ -26,6 +23,7 @@ from recd_format.dedup.plan_fields import (
     values_size,
 )
 from recd_format.dedup.plan_merge import FieldClass, merge_classes
+from recd_format.dedup.plan_types import GroupPlan, Mode, Plan
 from recd_format.dedup.plan_windows import WindowGroup, window_groups
 from recd_format.dedup.reference import Reference, find_references, own_index
 from recd_format.errors import RecdInputError
@@ -33,7 +31,6 @@ from recd_format.jagged import Column
 
 __all__ = ["Dedup", "FieldSample", "GroupPlan", "Mode", "Plan", "ReferencePlan", "plan"]
 
-Mode = Literal["none", "adjacent", "session", "stripe", "window"]
 Dedup = Literal["auto", "none", "adjacent", "full", "stripe"]
 _MODES = get_args(Mode)
 
@@ -43,72 +40,6 @@ _AUTO = ("session", "adjacent", "none")
 # A reference must save this share of a row's byte to be worth the dependency.
 _REFERENCE_LEAST_BYTES = 0.05
 _STRIPE_ROWS = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class GroupPlan:
-    """Fields that share one inverse lookup, in schema order, and their mode."""
-
-    fields: tuple[str, ...]
-    mode: Mode
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a file's fields are grouped and deduplicated.
-
-    Attributes
-    ----------
-    groups : tuple of GroupPlan
-        Every field in exactly one; ordered by their first field.
-    references : tuple of Reference
-        Scalars stored as LIST_AT where a stripe allows it; they are in a group of mode "none".
-    decoded_bytes_per_row : float
-        Bytes of a row's share of the unique rows, decoded; for the size of stripes.
-    """
-
-    groups: tuple[GroupPlan, ...]
-    references: tuple[Reference, ...] = ()
-    decoded_bytes_per_row: float = 0.0
-
-    def to_json(self) -> str:
-        """Return the plan as JSON text; the same plan gives the same text."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Plan:
-        """Read what `to_json` wrote.
-
-        Raises
-        ------
-        RecdInputError
-            The text is not a plan.
-        """
-        try:
-            raw = json.loads(text)
-            groups = tuple(GroupPlan(_names(g["fields"]), g["mode"]) for g in raw["groups"])
-            references = tuple(Reference(**r) for r in raw["references"])
-            decoded = float(raw["decoded_bytes_per_row"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise RecdInputError(f"not a dedup plan: {error!r}") from error
-        found = cls(groups, references, decoded)
-        found._check()
-        return found
-
-    def _check(self) -> None:
-        names = [name for group in self.groups for name in group.fields]
-        if len(names) != len(set(names)):
-            raise RecdInputError("dedup plan: a field stands in two groups")
-        for group in self.groups:
-            if group.mode not in _MODES or not group.fields:
-                raise RecdInputError(f"dedup plan: group {group} has no fields or no known mode")
-        known = set(names)
-        for ref in self.references:
-            used = [ref.field, ref.list_field, ref.index_field or ref.field]
-            if ref.base not in (0, 1) or not all(
-                isinstance(name, str) and name in known for name in used
-            ):
-                raise RecdInputError(f"dedup plan: {ref} names unknown fields or a bad base")
 
 
 def plan(
@@ -151,7 +82,7 @@ def plan(
             patterns[i], costs[i] = measure(field, i, sample, size_of, stripe_rows)
     free = [i for i in costs if modes[i] == _AUTO]
     references = _references(fields, free, costs, patterns, sample, size_of) if auto else ()
-    taken = {fields_index(fields, ref.field) for ref in references}
+    taken = {_index_of(fields, ref.field) for ref in references}
     windows = _windows(fields, modes, costs, patterns, taken, sample, size_of)
     taken |= {i for group in windows for i in group.members}
     stripes = [
@@ -174,15 +105,9 @@ def plan(
     return _collect(fields, chosen, references, decoded)
 
 
-def fields_index(fields: Sequence[FieldSample], name: str) -> int:
+def _index_of(fields: Sequence[FieldSample], name: str) -> int:
     """Place of the field called `name`."""
     return next(i for i, field in enumerate(fields) if field.name == name)
-
-
-def _names(names: Any) -> tuple[str, ...]:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError("fields must be a list of names")
-    return tuple(names)
 
 
 def _may_be_window(field: FieldSample) -> bool:
@@ -196,8 +121,8 @@ def _allowed(
     if isinstance(dedup, str):
         if dedup not in get_args(Dedup):
             raise RecdInputError(f"dedup={dedup!r}: expected one of {', '.join(get_args(Dedup))}")
-        mode = "session" if dedup == "full" else dedup
-        every = _AUTO if mode == "auto" else (mode,)
+        held = "session" if dedup == "full" else dedup
+        every = _AUTO if held == "auto" else (held,)
         return [every if field.dedup else ("none",) for field in fields]
     names = {field.name for field in fields}
     for name, mode in dedup.items():
@@ -231,6 +156,7 @@ def _classes(
             allowed,
             sum(costs[i].none for i in group),
             sum(costs[i].per_unique for i in group),
+            sum(costs[i].per_run for i in group),
         )
         for (_, allowed), group in members.items()
     ]
@@ -316,9 +242,7 @@ def _stripe_groups(
     """Fields that repeat alike across sessions share a group."""
     groups: dict[int, list[int]] = {}
     for i in stripes:
-        first = first_equal(
-            fields[i].column, sample.permutation, sample.session_offsets, "stripe"
-        )
+        first = first_equal(fields[i].column, sample.permutation, sample.session_offsets, "stripe")
         groups.setdefault(xxh3_64_intdigest(first.data), []).append(i)
     return [(members, "stripe") for members in groups.values()]
 
@@ -346,11 +270,13 @@ def _decoded(
             total += group.timeline * fields[i].column.values.itemsize / rows
     for i, field in enumerate(fields):
         column = field.column
-        each = costs[i].decoded_per_unique if i in costs else (
-            column.values.nbytes / max(column.num_rows, 1)
+        each = (
+            costs[i].decoded_per_unique
+            if i in costs
+            else (column.values.nbytes / max(column.num_rows, 1))
         )
         total += share.get(i, 1.0) * each
-    return float(np.round(total, 3))
+    return round(total, 3)
 
 
 def _collect(

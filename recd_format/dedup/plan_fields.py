@@ -112,6 +112,8 @@ class FieldCost:
         Bytes of its unique rows within sessions.
     per_unique : float
         The same for one unique row.
+    per_run : float
+        Bytes of one unique row where only neighbours are compared.
     stripe : float
         Bytes in stripe mode, codes included, were it a group alone; infinite where hopeless.
     decoded_per_unique : float
@@ -122,6 +124,7 @@ class FieldCost:
     none: float
     unique: float
     per_unique: float
+    per_run: float
     stripe: float
     decoded_per_unique: float
 
@@ -177,12 +180,19 @@ def measure(
     column, rows = field.column, sample.num_rows
     first = first_equal(column, sample.permutation, sample.session_offsets, "session")
     pattern = Pattern(first, sample.session_offsets)
-    unique_rows = sample.permutation[first == np.arange(rows)]
-    count = len(unique_rows)
-    kept = take_rows(column, unique_rows)
+    new = first == np.arange(rows)
+    count = pattern.unique
+    kept = take_rows(column, sample.permutation[new])
     unique = values_size(kept, size_of)
-    none = unique * rows / max(count, 1)
-    if count < rows and column.offsets is None and column.width <= 2:
+    # Rows that repeat may be shorter than those that do not: scale by values.
+    sizes = np.full(rows, column.width, np.int64)
+    if column.offsets is not None:
+        # One more for the length itself.
+        sizes = column.offsets[sample.permutation + 1] - column.offsets[sample.permutation] + 1
+    per_value = unique / max(int(sizes[new].sum()), 1)
+    none = per_value * float(sizes.sum())
+    runs = per_value * float(sizes[pattern.changes].sum())
+    if count < rows and sizes.sum() <= 3 * rows:
         # Scaling up a few values would scale their header and dictionary too.
         none = values_size(take_rows(column, sample.permutation), size_of)
     stripe = np.inf
@@ -193,7 +203,9 @@ def measure(
     )
     if column.offsets is not None:
         decoded += 4
-    return pattern, FieldCost(index, none, unique, unique / max(count, 1), stripe, decoded)
+    return pattern, FieldCost(
+        index, none, unique, unique / max(count, 1), runs / max(pattern.runs, 1), stripe, decoded
+    )
 
 
 def _stripe_bytes(
@@ -212,4 +224,4 @@ def _stripe_bytes(
     growth = max(1.0, stripe_rows / rows) ** (power - 1.0)
     share = unique_share * distinct / max(count, 1) * growth
     bits = max(1.0, np.ceil(np.log2(max(2.0, share * max(stripe_rows, rows)))))
-    return rows * (float(bits) / 8 + share * per_unique)
+    return float(rows * (bits / 8 + share * per_unique))

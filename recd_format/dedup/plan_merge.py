@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ __all__ = ["FieldClass", "merge_classes"]
 _WINDOW = 64
 _ROUNDS = 3
 # A joint group has more unique rows than its parts: noise in the sample must not pay for that.
-_LEAST_GAIN = 0.02
+_LEAST_GAIN = 0.03
 
 
 @dataclass(slots=True)
@@ -33,8 +34,8 @@ class FieldClass:
         Modes allowed, of "session", "adjacent", "none"; the first wins a tie.
     none : float
         Bytes if every row is stored.
-    per_unique : float
-        Bytes of one unique row.
+    per_unique, per_run : float
+        Bytes of one unique row, in session mode and in adjacent mode.
     """
 
     members: list[int]
@@ -42,6 +43,7 @@ class FieldClass:
     modes: tuple[str, ...]
     none: float
     per_unique: float
+    per_run: float
     mode: str = field(init=False)
     cost: float = field(init=False)
 
@@ -55,9 +57,11 @@ class FieldClass:
 
     def _cost(self, mode: str) -> float:
         if mode == "none":
-            return self.none
+            # Where little repeats, an inverse must earn its place.
+            often = 2 * self.pattern.unique > self.pattern.rows
+            return self.none * (1 - _LEAST_GAIN) if often else self.none
         if mode == "adjacent":
-            return self.pattern.rows / 8 + self.per_unique * self.pattern.runs
+            return self.pattern.rows / 8 + self.per_run * self.pattern.runs
         return self.pattern.code_bytes + self.per_unique * self.pattern.unique
 
     def join(self, other: FieldClass) -> FieldClass:
@@ -70,6 +74,7 @@ class FieldClass:
             self.modes,
             self.none + other.none,
             self.per_unique + other.per_unique,
+            self.per_run + other.per_run,
         )
 
 
@@ -90,9 +95,7 @@ def merge_classes(classes: list[FieldClass]) -> list[FieldClass]:
             # Every other round shifts the windows, so that neighbours meet.
             cuts = [0, *range(_WINDOW // 2 if turn % 2 else _WINDOW, before, _WINDOW), before]
             same = [
-                merged
-                for begin, end in zip(cuts, cuts[1:], strict=False)
-                for merged in _merge_window(same[begin:end])
+                merged for begin, end in pairwise(cuts) for merged in _merge_window(same[begin:end])
             ]
             if len(same) == before or before <= _WINDOW:
                 break
@@ -112,7 +115,7 @@ def _merge_window(classes: list[FieldClass]) -> list[FieldClass]:
     for i in range(1, len(classes)):
         gains[i, :i] = _gains(classes, both[i], i)[:i]
     while True:
-        i, j = np.unravel_index(int(np.argmax(gains)), gains.shape)
+        i, j = divmod(int(np.argmax(gains)), len(classes))
         if not gains[i, j] > 0:
             break
         joint = classes[i].join(classes[j])
@@ -123,31 +126,30 @@ def _merge_window(classes: list[FieldClass]) -> list[FieldClass]:
         classes[j], dead[i] = joint, True
         changes[j] = joint.pattern.changes
         gains[i, :] = gains[:, i] = -np.inf
-        row = _gains(classes, changes @ changes[j], int(j))
+        row = _gains(classes, changes @ changes[j], j)
         row[dead] = -np.inf
         gains[j, :j], gains[j + 1 :, j] = row[:j], row[j + 1 :]
     return [c for c, gone in zip(classes, dead, strict=True) if not gone]
 
 
-def _gains(
-    classes: list[FieldClass], both: NDArray[np.float32], i: int
-) -> NDArray[np.float64]:
+def _gains(classes: list[FieldClass], both: NDArray[np.float32], i: int) -> NDArray[np.float64]:
     """Bytes saved if class i joined each other one, by an estimate.
 
     `both` [classes] counts the changes each class has in common with class i.
     """
     mine = classes[i]
-    runs, unique, cost, per_unique, codes = np.array(
+    runs, unique, cost, per_unique, per_run, codes = np.array(
         [
-            (c.pattern.runs, c.pattern.unique, c.cost, c.per_unique, c.pattern.code_bytes)
+            (p.runs, p.unique, c.cost, c.per_unique, c.per_run, p.code_bytes)
             for c in classes
+            for p in [c.pattern]
         ]
     ).T
     union = runs + mine.pattern.runs - both
-    each = per_unique + mine.per_unique
-    adjacent = mine.pattern.rows / 8 + each * union
+    adjacent = mine.pattern.rows / 8 + (per_run + mine.per_run) * union
     # A pattern with copies further back has fewer unique rows than runs: scale as it has.
     scale = np.maximum(unique / runs, mine.pattern.unique / mine.pattern.runs)
-    session = np.maximum(codes, mine.pattern.code_bytes) + each * union * scale
+    session = np.maximum(codes, mine.pattern.code_bytes)
+    session += (per_unique + mine.per_unique) * union * scale
     best = np.minimum(adjacent, session)
     return np.asarray(cost + mine.cost - best, np.float64)

@@ -67,7 +67,7 @@ def find_references(
         may have several.
     """
     probes = rows[np.unique(np.linspace(0, len(rows) - 1, min(_PROBES, len(rows))).astype(int))]
-    found = []
+    found: list[Reference] = []
     for field, names in _candidates(scalars, lists, probes).items():
         scalar = scalars[field]
         for name in names[:_PROPOSALS]:
@@ -114,9 +114,7 @@ def verify_reference(
     return bool(np.array_equal(_bits(list_.values)[starts + at], _bits(scalar.values)[rows]))
 
 
-def own_index(
-    scalar: Column, list_: Column, rows: NDArray[np.int64]
-) -> NDArray[np.int64] | None:
+def own_index(scalar: Column, list_: Column, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """Position of the scalar in its row's list, from 0, or None where a row has none.
 
     Returns

@@ -112,9 +112,7 @@ def find_windows(
 
 def _elements(uniques: Sequence[Column]) -> tuple[NDArray[np.uint64], bool]:
     """One uint64 per element; False where it is a hash of several arrays, not the bits."""
-    arrays = [
-        array for u in uniques for array in (u.values, u.weights) if array is not None
-    ]
+    arrays = [array for u in uniques for array in (u.values, u.weights) if array is not None]
     images = [array.view(f"<u{array.itemsize}") for array in arrays]
     if len(images) == 1:
         return images[0].astype(np.uint64, copy=False), True
@@ -153,7 +151,12 @@ def _whole_lists(
     """Windows that share nothing: what is left when two different elements hash alike."""
     timeline = np.repeat(sources - offsets[:-1], found.lengths) + np.arange(offsets[-1])
     return Windows(
-        found.codes, found.unique_rows, offsets[:-1].copy(), found.lengths, timeline, offsets[bounds]
+        found.codes,
+        found.unique_rows,
+        offsets[:-1].copy(),
+        found.lengths,
+        timeline,
+        offsets[bounds],
     )
 
 
@@ -204,7 +207,7 @@ def _merge_session(  # type: ignore[no-untyped-def]
         # Contained in the recent timeline: worth a search only if the list's last element is.
         reach = max(np.int64(0), size - 4 * longest)
         tip = elements[head + step * (n - 1)]
-        found = np.int64(-1)
+        found = -1
         for t in range(reach + n - 1, size):
             if text[t] == tip:
                 found = t
@@ -219,7 +222,7 @@ def _merge_session(  # type: ignore[no-untyped-def]
                     k += 1
                 if k == n:
                     break
-            found = t - n + 1 if k == n else np.int64(-1)
+            found = t - n + 1 if k == n else -1
         if found >= 0:
             starts[u] = found
             continue

@@ -6,6 +6,8 @@ stripe, and opening a thousand features must not cost a thousand Python calls.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,10 +15,10 @@ from recd_format.codec.base import Chain, CodecId
 from recd_format.codec.chain import Role, is_legal
 from recd_format.constants import ROWS_OWNER, STREAM_ALIGNMENT, Limits
 from recd_format.errors import Location, Reason, RecdFormatError
-from recd_format.format.record import Records, StreamKind
+from recd_format.format.record import RECORD, Records, StreamKind, kind_mask
 from recd_format.format.schema import Shape, ValueType
 from recd_format.format.schema_block import SchemaBlock
-from recd_format.format.stripe import StripeHeader
+from recd_format.format.stripe import HEADER
 
 __all__ = ["record_chain", "stream_types", "validate_ranges", "validate_records", "value_dtype"]
 
@@ -32,8 +34,13 @@ for _kind in (StreamKind.SESSION_ROWS, StreamKind.CODES, StreamKind.LENGTHS, Str
     _KIND_TYPE[_kind] = _UINT32
 _KIND_TYPE[StreamKind.VALIDITY] = _UINT8
 
-_KINDS = np.array([int(kind) for kind in StreamKind])
-_WEIGHT_KINDS = (StreamKind.WEIGHTS, StreamKind.WEIGHT_DICTIONARY)
+# Fixed part and checksum of a stripe's header, whose records stand between them.
+_HEADER_BYTES = np.uint64(HEADER.itemsize + 8)
+
+_KNOWN = kind_mask(*StreamKind)
+_OF_WEIGHTS = kind_mask(StreamKind.WEIGHTS, StreamKind.WEIGHT_DICTIONARY)
+_OF_GROUPS = kind_mask(StreamKind.CODES, StreamKind.LENGTHS, StreamKind.STARTS)
+_OF_FIELDS = ~kind_mask(StreamKind.CODES, StreamKind.STARTS, StreamKind.SESSION_ROWS)
 _ROLES: dict[int, Role] = {
     StreamKind.SESSION_ROWS: "session_rows",
     StreamKind.SESSION_KEY: "session_key",
@@ -60,22 +67,29 @@ def stream_types(records: Records, schema: SchemaBlock) -> NDArray[np.int64]:
     if not of_field.any():
         return types
     fields = schema.fields[np.where(of_field, records["owner"], 0)]
-    weights = np.isin(records["kind"], _WEIGHT_KINDS)
+    weights = _OF_WEIGHTS[records["kind"]]
     own = np.where(weights, fields["weight_type"], fields["value_type"])
     return np.where(of_field, own, types)
 
 
 def validate_records(
-    records: Records, schema: SchemaBlock, rows: int, sessions: int, location: Location, limits: Limits
+    records: Records,
+    types: NDArray[np.int64],
+    schema: SchemaBlock,
+    stripes: NDArray[np.void],
+    location: Location,
+    limits: Limits,
 ) -> None:
-    """Check the records of one stripe against the schema: owners, kinds, chains, counts.
+    """Check records against schema and stripes: owners, kinds, chains, counts.
 
     Parameters
     ----------
     records
-        All or some records of one stripe; rules between two records hold for those given.
-    schema, rows, sessions
-        What the file and the stripe say.
+        All or some records of a file, of any stripes.
+    types
+        From `stream_types`.
+    schema, stripes
+        What the file says.
 
     Raises
     ------
@@ -97,33 +111,29 @@ def validate_records(
                 reason,
                 f"{what} (owner {int(row['owner'])}, kind {int(row['kind'])}, count "
                 f"{int(row['count'])}, chain {row['chain'].tolist()})",
-                location,
+                replace(location, stripe=int(row["stripe"])),
             )
 
     require(is_rows | is_field | is_group, Reason.RECORD, "unknown owner")
-    require(np.isin(kinds, _KINDS), Reason.RECORD, "unknown kind")
+    require(_KNOWN[kinds], Reason.RECORD, "unknown kind")
     require(is_rows == (kinds == StreamKind.SESSION_ROWS), Reason.RECORD, "kind of rows")
-    group_kinds = (StreamKind.CODES, StreamKind.LENGTHS, StreamKind.STARTS)
-    require(~is_group | np.isin(kinds, group_kinds), Reason.RECORD, "kind of a group")
-    field_kinds = is_field & ~np.isin(kinds, (StreamKind.CODES, StreamKind.STARTS))
-    require(~is_field | field_kinds, Reason.RECORD, "kind of a field")
+    require(~is_group | _OF_GROUPS[kinds], Reason.RECORD, "kind of a group")
+    require(~is_field | _OF_FIELDS[kinds], Reason.RECORD, "kind of a field")
     require(records["pad"] == 0, Reason.RECORD, "padding of a record is not zero")
     counts = records["count"]
     require(counts <= limits.stream_values, Reason.LIMIT, "more values than a stream may have")
-    types = stream_types(records, schema)
     sizes = _ITEMSIZE[types]
+    rows = stripes["rows"][records["stripe"]]
+    sessions = stripes["sessions"][records["stripe"]]
     require(sizes > 0, Reason.RECORD, "a weight stream of a field without weights")
     require(
         records["decoded"] == counts * sizes.astype(np.uint64), Reason.RECORD, "decoded bytes"
     )
+    is_codes = kinds == int(StreamKind.CODES)
     require((kinds != StreamKind.SESSION_ROWS) | (counts == sessions), Reason.RECORD, "sessions")
-    require((kinds != StreamKind.CODES) | (counts == rows), Reason.RECORD, "codes of rows")
-    codes_params = records["params"]
-    require(
-        (kinds != StreamKind.CODES) | ((codes_params > 0) & (codes_params <= rows)),
-        Reason.RECORD,
-        "unique rows of a group",
-    )
+    require(~is_codes | (counts == rows), Reason.RECORD, "codes of rows")
+    unique = records["params"]
+    require(~is_codes | ((unique > 0) & (unique <= rows)), Reason.RECORD, "unique rows of a group")
     _validate_chains(records, types, schema, location)
 
 
@@ -156,7 +166,7 @@ def record_chain(codecs: list[int]) -> Chain | None:
     return None if any(codecs[depth:]) else tuple(codecs[:depth])
 
 
-def validate_ranges(records: Records, stripe_bytes: int, num_records: int, location: Location) -> None:
+def validate_ranges(records: Records, stripes: NDArray[np.void], location: Location) -> None:
     """Check that streams lie in their stripe, aligned, and overlap only where identical.
 
     Raises
@@ -164,33 +174,35 @@ def validate_ranges(records: Records, stripe_bytes: int, num_records: int, locat
     RecdFormatError
         RANGE, OVERLAP.
     """
-    start = StripeHeader.size(num_records)
+    stripe = records["stripe"].astype(np.int64)
+    headers = _HEADER_BYTES + stripes["records"].astype(np.uint64) * np.uint64(RECORD.itemsize)
+    start = (-(-headers.astype(np.int64) // STREAM_ALIGNMENT) * STREAM_ALIGNMENT)[stripe]
+    size = stripes["bytes"].astype(np.int64)[stripe]
     offsets, stored = records["byte_offset"], records["stored"]
-    aligned = offsets % STREAM_ALIGNMENT == 0
-    # Compared by subtraction, so that hostile 64-bit sums cannot wrap.
-    inside = (offsets >= start) & (offsets <= stripe_bytes) & (stored <= stripe_bytes)
-    room = np.where(inside, stripe_bytes - np.minimum(offsets, stripe_bytes), 0)
-    padded = np.where(inside, -(-stored.astype(np.int64) // 64) * 64, 0)
-    good = (aligned & inside & (padded <= room)) | (stored == 0)
+    # Bounded first, so that hostile 64-bit sums cannot wrap.
+    inside = (offsets <= size.astype(np.uint64)) & (stored <= size.astype(np.uint64))
+    begin = np.where(inside, offsets, 0).astype(np.int64)
+    padded = -(-np.where(inside, stored, 0).astype(np.int64) // STREAM_ALIGNMENT) * STREAM_ALIGNMENT
+    inside &= (begin >= start) & (begin % STREAM_ALIGNMENT == 0) & (begin + padded <= size)
+    good = inside | (stored == 0)
     if not good.all():
         bad = records[int(np.argmin(good))]
         raise RecdFormatError(
             Reason.RANGE,
             f"stream of owner {int(bad['owner'])} at byte {int(bad['byte_offset'])} with "
-            f"{int(bad['stored'])} bytes does not fit a stripe of {stripe_bytes} bytes",
-            location,
+            f"{int(bad['stored'])} bytes does not fit its stripe",
+            replace(location, stripe=int(bad["stripe"])),
         )
     used = np.flatnonzero(stored > 0)
-    order = used[np.lexsort((stored[used], offsets[used]))]
-    begin, size = offsets[order].astype(np.int64), stored[order].astype(np.int64)
-    same = (begin[1:] == begin[:-1]) & (size[1:] == size[:-1])
-    clear = begin[1:] >= begin[:-1] + -(-size[:-1] // 64) * 64
-    good = same | clear
-    if not good.all():
-        bad = records[order[int(np.argmin(good)) + 1]]
+    order = used[np.lexsort((stored[used], begin[used], stripe[used]))]
+    begin, end, stripe = begin[order], begin[order] + padded[order], stripe[order]
+    same = (begin[1:] == begin[:-1]) & (stored[order][1:] == stored[order][:-1])
+    clear = (begin[1:] >= end[:-1]) | (stripe[1:] != stripe[:-1])
+    if not (same | clear).all():
+        bad = records[order[int(np.argmin(same | clear)) + 1]]
         raise RecdFormatError(
             Reason.OVERLAP,
             f"stream of owner {int(bad['owner'])} at byte {int(bad['byte_offset'])} overlaps "
             "another stream",
-            location,
+            replace(location, stripe=int(bad["stripe"])),
         )

@@ -14,7 +14,6 @@ from recd_format.format.schema import Schema
 from recd_format.format.statistics import STATISTIC, decode_statistics
 from recd_format.format.stripe import STRIPE_CONTINUES
 from recd_format.format.tables import SectionId
-from recd_format.format.validate import stream_types
 from recd_format.io import Source
 from recd_format.reader.metadata import FileMetadata
 from recd_format.reader.options import ReadOptions
@@ -142,7 +141,7 @@ class FileReader:
         streams = fetch(
             self.source,
             records,
-            stream_types(records, metadata.tables.schema),
+            projection.types_of(stripe),
             int(row["byte_offset"]),
             metadata.location("stripe", stripe),
             verify=self.options.verify_checksums,

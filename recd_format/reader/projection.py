@@ -6,7 +6,7 @@ LIST_AT streams pull in the list and the index field they point at.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,14 @@ from recd_format.errors import Location, Reason, RecdFormatError
 from recd_format.format.record import Records, StreamKind
 from recd_format.format.schema import Kind, Shape
 from recd_format.format.schema_block import SchemaBlock
-from recd_format.format.validate import validate_ranges, validate_records
+from recd_format.format.validate import stream_types, validate_ranges, validate_records
 from recd_format.reader.metadata import FileMetadata
 
 __all__ = ["Projection", "project"]
+
+
+_JAGGED = np.zeros(max(Shape) + 1, np.bool_)
+_JAGGED[[Shape.LIST, Shape.WEIGHTED_LIST]] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +38,24 @@ class Projection:
         Fields asked for.
     records : structured array of RECORD
         All records needed, by (stripe, owner, kind).
+    types : ndarray of int64, shape [records]
+        Value type of each stream.
     stripe_offsets : ndarray of int64, shape [stripes + 1]
         Records of stripe s are ``records[stripe_offsets[s]:stripe_offsets[s + 1]]``.
     """
 
     fields: tuple[int, ...]
     records: Records
+    types: NDArray[np.int64]
     stripe_offsets: NDArray[np.int64]
 
     def of_stripe(self, stripe: int) -> Records:
         """Records of one stripe."""
         return self.records[self.stripe_offsets[stripe] : self.stripe_offsets[stripe + 1]]
+
+    def types_of(self, stripe: int) -> NDArray[np.int64]:
+        """Value types of the streams of one stripe."""
+        return self.types[self.stripe_offsets[stripe] : self.stripe_offsets[stripe + 1]]
 
 
 def project(metadata: FileMetadata, fields: Sequence[int]) -> Projection:
@@ -62,20 +73,16 @@ def project(metadata: FileMetadata, fields: Sequence[int]) -> Projection:
     missing = np.setdiff1d(_owners(schema, referenced), owners)
     if len(missing):
         records = np.concatenate([records, metadata.records(missing)])
-    order = np.lexsort((records["kind"], records["owner"], records["stripe"]))
-    records = records[order]
     stripes = metadata.tables.stripes
+    where = metadata.location("directory")
+    types = stream_types(records, schema)
+    validate_records(records, types, schema, stripes, where, metadata.options.limits)
+    validate_ranges(records, stripes, where)
+    order = np.lexsort((records["kind"], records["owner"], records["stripe"]))
+    records, types = records[order], types[order]
     offsets = np.searchsorted(records["stripe"], np.arange(len(stripes) + 1))
-    projection = Projection(tuple(fields), records, offsets)
-    limits = metadata.options.limits
-    for number, stripe in enumerate(stripes.tolist()):
-        _, size, rows, sessions, num_records, _ = stripe
-        where = metadata.location("directory", number)
-        own = projection.of_stripe(number)
-        validate_records(own, schema, rows, sessions, where, limits)
-        validate_ranges(own, size, num_records, where)
-        _require_streams(own, schema, where)
-    return projection
+    _require_streams(records, schema, len(stripes), where)
+    return Projection(tuple(fields), records, types, offsets)
 
 
 def _owners(schema: SchemaBlock, fields: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -105,10 +112,16 @@ def _referenced(records: Records, schema: SchemaBlock, location: Location) -> ND
     return np.array(sorted(found), np.int64)
 
 
-def _require_streams(records: Records, schema: SchemaBlock, location: Location) -> None:
-    """Check that each field has the streams its shape asks for, each once."""
-    keys = records["owner"].astype(np.int64) << 8 | records["kind"]
-    if len(keys) > 1 and (np.diff(keys) == 0).any():
+def _require_streams(
+    records: Records, schema: SchemaBlock, stripes: int, location: Location
+) -> None:
+    """Check that each field has the streams its shape asks for, each once, in every stripe."""
+    stripe = records["stripe"].astype(np.int64)
+    owner = np.minimum(records["owner"], schema.num_fields + schema.num_groups).astype(np.int64)
+    # One number for (stripe, owner, kind): ascending, as the records are.
+    owners = schema.num_fields + schema.num_groups + 1
+    keys = (stripe * owners + owner) << 8 | records["kind"]
+    if (np.diff(keys) == 0).any():
         raise RecdFormatError(Reason.RECORD, "two streams of one owner and kind", location)
     fields = np.unique(records["owner"][records["owner"] < schema.num_fields]).astype(np.int64)
     rows = schema.fields[fields]
@@ -117,25 +130,28 @@ def _require_streams(records: Records, schema: SchemaBlock, location: Location) 
     window = np.zeros(len(fields), np.bool_)
     if schema.num_groups:
         window = ~is_key & ((schema.groups["flags"][group] & 1) != 0)
-    jagged = np.isin(rows["shape"], (Shape.LIST, Shape.WEIGHTED_LIST))
-    group_owner = group + schema.num_fields
+    jagged = _JAGGED[rows["shape"]]
+    bases = np.arange(stripes)[:, None] * owners
 
     def has(owner: NDArray[np.int64], kind: int | NDArray[np.int64]) -> NDArray[np.bool_]:
-        return np.isin(owner << 8 | kind, keys)
+        wanted = (bases + owner) << 8 | kind
+        places = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+        return keys[places] == wanted if len(keys) else np.zeros(wanted.shape, np.bool_)
 
     value_kind = np.where(is_key, int(StreamKind.SESSION_KEY), int(StreamKind.VALUES))
     weighted = rows["shape"] == Shape.WEIGHTED_LIST
+    group_owner = group + schema.num_fields
     good = has(fields, value_kind)
     good &= has(fields, int(StreamKind.WEIGHTS)) == weighted
     good &= has(fields, int(StreamKind.LENGTHS)) == (jagged & ~window)
     for kind in (StreamKind.LENGTHS, StreamKind.STARTS, StreamKind.CODES):
         good &= ~window | has(group_owner, int(kind))
     if not good.all():
-        field = int(fields[int(np.argmin(good))])
+        bad_stripe, bad_field = np.argwhere(~good)[0].tolist()
         raise RecdFormatError(
             Reason.RECORD,
-            f"field {schema.name(field)!r} lacks a stream, or has one it must not have",
-            location,
+            f"field {schema.name(int(fields[bad_field]))!r} lacks a stream, or has one too many",
+            replace(location, stripe=bad_stripe),
         )
-    if ROWS_OWNER << 8 | int(StreamKind.SESSION_ROWS) not in keys.tolist()[-1:]:
-        raise RecdFormatError(Reason.RECORD, "no session_rows", location)
+    if not has(np.array([owners - 1]), int(StreamKind.SESSION_ROWS)).all():
+        raise RecdFormatError(Reason.RECORD, "a stripe lacks session_rows", location)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,6 @@ from recd_format.format.validate import record_chain, value_dtype
 from recd_format.io import Source, aligned_empty, coalesce
 
 __all__ = ["Decoded", "StoredStreams", "decode_streams", "fetch"]
-
-_DICTIONARY_KINDS = (StreamKind.DICTIONARY, StreamKind.WEIGHT_DICTIONARY)
-_FLOATS = (ValueType.FLOAT16, ValueType.FLOAT32, ValueType.FLOAT64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +129,17 @@ class Decoded:
     Attributes
     ----------
     arena : ndarray of uint8, 64-byte aligned
-    targets : ndarray of int64, shape [streams]
-        Byte in `arena` where each stream's first decoded value is.
-    counts : ndarray of int64, shape [streams]
-        Values decoded of each stream.
+    spans : dict of int to (int, int)
+        Where in `arena` the values of each stream number begin and end.
     """
 
     arena: NDArray[np.uint8]
-    targets: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    spans: dict[int, tuple[int, int]]
 
-    def values(self, index: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return the values of stream number `index` as a view."""
-        start = int(self.targets[index])
-        return self.arena[start : start + int(self.counts[index]) * dtype.itemsize].view(dtype)
+    def values(self, number: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return the values of stream `number` as a view."""
+        start, end = self.spans[number]
+        return self.arena[start:end].view(dtype)
 
 
 def decode_streams(
@@ -162,7 +157,7 @@ def decode_streams(
     streams
         Stored bytes of the stripe.
     chosen : ndarray of int64, shape [streams]
-        Stream numbers, ascending by (owner, kind), so that a dictionary's stream is found.
+        Stream numbers.
     begin, end : ndarray of int64, shape [streams]
         Values wanted.
     widen
@@ -174,75 +169,87 @@ def decode_streams(
         ENCODING, DICTIONARY, RANGE: a stream does not decode.
     """
     if not len(chosen):
-        return Decoded(aligned_empty(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
-    dictionaries = _dictionaries_of(streams, chosen)
-    owned = np.flatnonzero(dictionaries >= 0)
-    everything = np.concatenate([chosen, dictionaries[owned]])
-    records = streams.records[everything]
+        return Decoded(aligned_empty(0), {})
+    dictionaries, owned = _dictionaries_of(streams, chosen)
+    numbers = np.concatenate([chosen, dictionaries])
+    records = streams.records[numbers]
     counts = records["count"].astype(np.int64)
-    table = np.zeros(len(everything), DESCRIPTOR)
-    types = streams.types[everything]
+    types = streams.types[numbers]
     stored_sizes = _SIZES[types]
-    sizes = np.where(widen & ~np.isin(types, _FLOATS), 8, stored_sizes) if widen else stored_sizes
-    table["source"] = streams.positions[everything]
+    sizes = np.where(_IS_INTEGER[types], 8, stored_sizes) if widen else stored_sizes
+    own = len(chosen)
+    table = np.zeros(len(numbers), DESCRIPTOR)
+    table["source"] = streams.positions[numbers]
     table["stored"] = records["stored"]
-    table["begin"] = np.concatenate([begin, np.zeros(len(owned), np.int64)])
-    table["end"] = np.concatenate([end, counts[len(chosen) :]])
+    table["begin"][:own] = begin
+    table["end"][:own] = end
+    table["end"][own:] = counts[own:]
     table["count"] = counts
     table["itemsize"] = sizes
     table["stored_itemsize"] = stored_sizes
     table["signed"] = _SIGNED[types]
     table["params"] = records["params"]
-    extents = -(-(table["end"] - table["begin"]) * sizes // 64) * 64
-    starts = np.concatenate([[0], extents.cumsum()])
-    table["target"] = starts[:-1]
-    table["dictionary"][owned] = starts[len(chosen) : -1]
-    table["dictionary_count"][owned] = counts[len(chosen) :]
-    arena = aligned_empty(int(starts[-1]))
-    chains = np.ascontiguousarray(records["chain"]).view("<u4").reshape(-1)
+    used = (table["end"] - table["begin"]) * sizes
+    ends = (-(-used // 64) * 64).cumsum()
+    starts = np.concatenate([[0], ends[:-1]])
+    table["target"] = starts
+    table["dictionary"][owned] = starts[own:]
+    table["dictionary_count"][owned] = counts[own:]
+    arena = aligned_empty(int(ends[-1]))
+    chains = np.ascontiguousarray(records["chain"]).view("<u4").reshape(-1).tolist()
     # Dictionaries first: other chains gather from what they decode to.
-    needs = np.zeros(len(everything), np.bool_)
-    needs[owned] = True
-    for later in (False, True):
-        for key in np.unique(chains[needs == later]).tolist():
-            which = np.flatnonzero((chains == key) & (needs == later))
-            chain = tuple(key >> 8 * place & 0xFF for place in range(4) if key >> 8 * place & 0xFF)
+    rounds: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
+    for row, key in enumerate(chains):
+        rounds[key & 0xFF == _DICTIONARY].setdefault(key, []).append(row)
+    for chains_of_round in rounds:
+        for key, rows in chains_of_round.items():
+            chain = _chain_of(key)
             if chain in BATCH_CHAINS:
-                _decode_batch(streams, chain, everything, table, which, arena)
+                _decode_batch(streams, chain, numbers, table, np.array(rows), arena)
             else:
-                for index in which.tolist():
-                    _decode_one(streams, chain, int(everything[index]), table[index], arena)
-    count = len(chosen)
-    return Decoded(arena, starts[:count], (table["end"] - table["begin"])[:count])
+                for row in rows:
+                    _decode_one(streams, chain, int(numbers[row]), table[row], arena)
+    spans = zip(starts.tolist(), (starts + used).tolist(), strict=True)
+    return Decoded(arena, dict(zip(chosen.tolist(), spans, strict=False)))
 
 
+_DICTIONARY = int(CodecId.DICTIONARY)
+_WEIGHTS = int(StreamKind.WEIGHTS)
 _SIZES = np.zeros(max(ValueType) + 1, np.int64)
 _SIGNED = np.zeros(max(ValueType) + 1, np.int64)
+_IS_INTEGER = np.zeros(max(ValueType) + 1, np.bool_)
 for _type in ValueType:
     _SIZES[_type] = _type.dtype.itemsize
     _SIGNED[_type] = _type.dtype.kind == "i"
+    _IS_INTEGER[_type] = _type.dtype.kind in "iu"
 
 
-def _dictionaries_of(streams: StoredStreams, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Stream number of the dictionary of each chosen stream, or -1 where it has none."""
+@cache
+def _chain_of(key: int) -> Chain:
+    """Chain of the four chain bytes of a record, read as an integer."""
+    return record_chain([key >> 8 * place & 0xFF for place in range(4)]) or ()
+
+
+def _dictionaries_of(
+    streams: StoredStreams, chosen: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Stream numbers of the dictionaries that chosen streams need, and the places of those."""
     records = streams.records
-    result = np.full(len(chosen), -1, np.int64)
-    needing = np.flatnonzero(records["chain"][chosen, 0] == CodecId.DICTIONARY)
-    if not len(needing):
-        return result
+    owned = np.flatnonzero(records["chain"][chosen, 0] == _DICTIONARY)
+    if not len(owned):
+        return owned, owned
     keys = records["owner"].astype(np.int64) << 8 | records["kind"]
-    of_weights = records["kind"][chosen[needing]] == StreamKind.WEIGHTS
-    kind = np.where(of_weights, StreamKind.WEIGHT_DICTIONARY, StreamKind.DICTIONARY)
-    wanted = records["owner"][chosen[needing]].astype(np.int64) << 8 | kind
+    of_weights = records["kind"][chosen[owned]] == _WEIGHTS
+    kind = np.where(of_weights, int(StreamKind.WEIGHT_DICTIONARY), int(StreamKind.DICTIONARY))
+    wanted = records["owner"][chosen[owned]].astype(np.int64) << 8 | kind
     places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     missing = keys[places] != wanted
     if missing.any():
-        index = int(chosen[needing[int(np.argmax(missing))]])
+        index = int(chosen[owned[int(np.argmax(missing))]])
         raise RecdFormatError(
             Reason.DICTIONARY, "its dictionary is missing", stream_location(streams, index)
         )
-    result[needing] = places
-    return result
+    return places, owned
 
 
 def _decode_batch(

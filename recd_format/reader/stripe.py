@@ -18,7 +18,7 @@ from recd_format.codec.base import CodecId
 from recd_format.constants import BLOCK_VALUES, ROWS_OWNER
 from recd_format.dedup.exact import decode_codes_many
 from recd_format.errors import Reason, RecdFormatError
-from recd_format.format.record import CODES_MONOTONE, StreamKind
+from recd_format.format.record import CODES_MONOTONE, StreamKind, kind_mask
 from recd_format.format.schema import Kind, Shape
 from recd_format.format.schema_block import SchemaBlock
 from recd_format.format.validate import value_dtype
@@ -111,53 +111,102 @@ class StripeData:
     fields: dict[int, FieldData]
 
 
+_CODES, _LENGTHS, _STARTS, _VALIDITY, _VALUES, _WEIGHTS, _SESSION_KEY, _SESSION_ROWS = (
+    int(kind)
+    for kind in (
+        StreamKind.CODES,
+        StreamKind.LENGTHS,
+        StreamKind.STARTS,
+        StreamKind.VALIDITY,
+        StreamKind.VALUES,
+        StreamKind.WEIGHTS,
+        StreamKind.SESSION_KEY,
+        StreamKind.SESSION_ROWS,
+    )
+)
+_ROUND_TWO = kind_mask(StreamKind.LENGTHS, StreamKind.STARTS, StreamKind.VALIDITY)
+_ROUND_THREE = kind_mask(StreamKind.VALUES, StreamKind.WEIGHTS, StreamKind.SESSION_KEY)
+_DICTIONARIES = kind_mask(StreamKind.DICTIONARY, StreamKind.WEIGHT_DICTIONARY)
+_JAGGED = (int(Shape.LIST), int(Shape.WEIGHTED_LIST))
+_UINT32, _INT32, _UINT8 = np.dtype("<u4"), np.dtype("<i4"), np.dtype("u1")
+
+
 class _StripeDecoder:
+    """State of decoding one stripe. Streams are known by their number among its records."""
+
     def __init__(
         self, streams: StoredStreams, schema: SchemaBlock, rows: int, begin: int, end: int
     ) -> None:
         self.streams = streams
-        self.schema = schema
         self.rows = rows
         self.begin, self.end = begin, end
         self.whole = begin == 0 and end == rows
         records = streams.records
-        self.kinds = records["kind"]
-        self.owners = records["owner"].astype(np.int64)
-        self.counts = records["count"].astype(np.int64)
-        keys = self.owners << 8 | self.kinds
-        self.index = {key: number for number, key in enumerate(keys.tolist())}
+        self.kind_array = records["kind"]
+        self.count_array = records["count"].astype(np.int64)
+        # Lists: a loop over a stripe's few records reads them ten times as fast as arrays.
+        self.kinds: list[int] = self.kind_array.tolist()
+        self.owners: list[int] = records["owner"].tolist()
+        self.counts: list[int] = self.count_array.tolist()
+        self.number = {
+            (owner, kind): number
+            for number, (owner, kind) in enumerate(zip(self.owners, self.kinds, strict=True))
+        }
+        self.num_fields = schema.num_fields
+        owned = [owner for owner in dict.fromkeys(self.owners) if owner < schema.num_fields]
+        rows_of = schema.fields[owned]
+        self.field_group = dict(zip(owned, rows_of["group"].tolist(), strict=True))
+        self.field_shape = dict(zip(owned, rows_of["shape"].tolist(), strict=True))
+        self.field_width = dict(zip(owned, rows_of["width"].tolist(), strict=True))
+        keys = (rows_of["kind"] == int(Kind.SESSION_KEY)).tolist()
+        for owner, is_key in zip(owned, keys, strict=True):
+            if is_key:
+                self.field_group[owner] = -1
+        self.is_reference = records["chain"][:, 0] == int(CodecId.LIST_AT)
         self.groups: dict[int, GroupData] = {}
         # First and last unique row wanted, by group.
         self.wanted: dict[int, tuple[int, int]] = {}
+        self.everything: Decoded | None = None
+        if self.whole:
+            chosen = np.flatnonzero(~self.is_reference & ~_DICTIONARIES[self.kind_array])
+            self.everything = self._decode_all(chosen)
 
-    def _of(self, *kinds: StreamKind) -> NDArray[np.int64]:
-        return np.flatnonzero(np.isin(self.kinds, kinds))
+    def _decode_all(self, chosen: NDArray[np.int64]) -> Decoded:
+        begin = np.zeros(len(chosen), np.int64)
+        return decode_streams(self.streams, chosen, begin, self.count_array[chosen])
 
-    def _fail(self, index: int, reason: Reason, detail: str) -> RecdFormatError:
-        return RecdFormatError(reason, detail, stream_location(self.streams, index))
+    def _decode(
+        self, chosen: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int64]
+    ) -> Decoded:
+        return self.everything or decode_streams(self.streams, chosen, begin, end)
+
+    def _fail(self, number: int, reason: Reason, detail: str) -> RecdFormatError:
+        return RecdFormatError(reason, detail, stream_location(self.streams, number))
 
     def session_offsets(self) -> NDArray[np.int64]:
-        number = self.index[ROWS_OWNER << 8 | StreamKind.SESSION_ROWS]
-        chosen = np.array([number])
-        decoded = decode_streams(self.streams, chosen, np.array([0]), self.counts[chosen])
-        rows = decoded.values(0, np.dtype("<u4")).astype(np.int64)
-        if (rows == 0).any() or int(rows.sum()) != self.rows:
+        number = self.number[ROWS_OWNER, _SESSION_ROWS]
+        decoded = self.everything or self._decode_all(np.array([number]))
+        rows = decoded.values(number, _UINT32)
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(rows, out=offsets[1:])
+        if int(offsets[-1]) != self.rows or int(rows.min(initial=1)) == 0:
             raise self._fail(
-                number, Reason.SESSIONS, f"sessions have {int(rows.sum())} rows, not {self.rows}"
+                number, Reason.SESSIONS, f"sessions have {int(offsets[-1])} rows, not {self.rows}"
             )
-        return np.concatenate([[0], rows.cumsum()])
+        return offsets
 
     def decode_groups(self) -> None:
         """Round one: inverse lookups."""
-        chosen = self._of(StreamKind.CODES)
+        chosen = np.flatnonzero(self.kind_array == _CODES)
         begin = np.zeros(len(chosen), np.int64)
         before = np.zeros(len(chosen), np.int64)
         if not self.whole:
             for place, number in enumerate(chosen.tolist()):
                 begin[place], before[place] = self._block_before(number, self.begin)
-        decoded = decode_streams(self.streams, chosen, begin, np.full(len(chosen), self.end))
+        decoded = self._decode(chosen, begin, np.full(len(chosen), self.end))
         unique_rows = self.streams.records["params"][chosen].astype(np.int64)
-        table = np.stack([decoded.targets, decoded.counts, before, unique_rows], axis=1)
+        targets = [decoded.spans[number][0] for number in chosen.tolist()]
+        table = np.stack([np.array(targets, np.int64), self.end - begin, before, unique_rows], 1)
         bad = decode_codes_many(table, decoded.arena)
         if bad >= 0:
             raise self._fail(
@@ -165,19 +214,18 @@ class _StripeDecoder:
                 Reason.CODES,
                 f"a code refers outside of the {int(unique_rows[bad])} unique rows",
             )
-        flags = self.streams.records["flags"][chosen]
+        flags = self.streams.records["flags"][chosen].tolist()
         for place, number in enumerate(chosen.tolist()):
-            inverse = decoded.values(place, np.dtype("<i4"))[self.begin - int(begin[place]) :]
-            group = int(self.owners[number]) - self.schema.num_fields
+            inverse = decoded.values(number, _INT32)[self.begin - int(begin[place]) :]
             monotone = bool(flags[place] & CODES_MONOTONE)
-            self._add_group(number, group, inverse, monotone, int(unique_rows[place]))
-        for group in np.unique(self._groups_of_fields()).tolist():
-            if group not in self.groups:
+            self._add_group(number, inverse, monotone, int(unique_rows[place]))
+        for group in self.field_group.values():
+            if group >= 0 and group not in self.groups:
                 self.groups[group] = GroupData(self.end - self.begin, None, True)
                 self.wanted[group] = (self.begin, self.end)
 
     def _add_group(
-        self, number: int, group: int, inverse: NDArray[np.int32], monotone: bool, unique: int
+        self, number: int, inverse: NDArray[np.int32], monotone: bool, unique: int
     ) -> None:
         if self.whole:
             low, high = 0, unique
@@ -190,20 +238,16 @@ class _StripeDecoder:
             low, high = int(inverse.min()), int(inverse.max()) + 1
         if low:
             inverse -= np.int32(low)
+        group = self.owners[number] - self.num_fields
         self.groups[group] = GroupData(high - low, inverse, monotone)
         self.wanted[group] = (low, high)
-
-    def _groups_of_fields(self) -> NDArray[np.int64]:
-        fields = np.unique(self.owners[self.owners < self.schema.num_fields])
-        rows = self.schema.fields[fields]
-        return rows["group"][rows["kind"] != Kind.SESSION_KEY].astype(np.int64)
 
     def _block_before(self, number: int, value: int) -> tuple[int, int]:
         """Where decoding may begin for `value`, and the stream's sum before that."""
         sums = block_sums(
             self.streams.payload(number),
             self.streams.chain(number),
-            int(self.counts[number]),
+            self.counts[number],
             int(self.streams.records["params"][number]),
         )
         if sums is None or not len(sums):
@@ -213,77 +257,82 @@ class _StripeDecoder:
 
     def _unique_range(self, owner: int) -> tuple[int, int]:
         """Unique rows wanted of a field or group; sessions are read whole."""
-        if owner >= self.schema.num_fields:
-            return self.wanted[owner - self.schema.num_fields]
-        row = self.schema.fields[owner]
-        if int(row["kind"]) == Kind.SESSION_KEY:
-            return 0, int(self.counts[self.index[ROWS_OWNER << 8 | StreamKind.SESSION_ROWS]])
-        return self.wanted[int(row["group"])]
+        if owner >= self.num_fields:
+            return self.wanted[owner - self.num_fields]
+        group = self.field_group[owner]
+        if group < 0:
+            return 0, self.counts[self.number[ROWS_OWNER, _SESSION_ROWS]]
+        return self.wanted[group]
 
     def decode_fields(self) -> dict[int, FieldData]:
         """Rounds two and three: lengths, starts and validity; then values and weights."""
-        chosen = self._of(StreamKind.LENGTHS, StreamKind.STARTS, StreamKind.VALIDITY)
-        wanted = [self._unique_range(int(owner)) for owner in self.owners[chosen]]
+        chosen = np.flatnonzero(_ROUND_TWO[self.kind_array])
+        numbers = chosen.tolist()
+        wanted = [self._unique_range(self.owners[number]) for number in numbers]
         low = np.array([low for low, _ in wanted], np.int64)
         high = np.array([high for _, high in wanted], np.int64)
         begin, before = low.copy(), np.zeros(len(chosen), np.int64)
         if not self.whole:
-            for place, number in enumerate(chosen.tolist()):
-                if self.kinds[number] == StreamKind.LENGTHS:
+            for place, number in enumerate(numbers):
+                if self.kinds[number] == _LENGTHS:
                     start, before[place] = self._block_before(number, int(low[place]))
                     begin[place] = start
-        self._check_counts(chosen, high)
-        second = decode_streams(self.streams, chosen, begin, high)
+        self._check_counts(chosen, high, "entries")
+        second = self._decode(chosen, begin, high)
         lengths: dict[int, NDArray[np.int32]] = {}
         starts: dict[int, NDArray[np.int32]] = {}
         validity: dict[int, NDArray[np.bool_]] = {}
         ranges: dict[int, tuple[int, int]] = {}
-        for place, number in enumerate(chosen.tolist()):
-            owner, kind = int(self.owners[number]), int(self.kinds[number])
-            if kind == StreamKind.VALIDITY:
-                bits = second.values(place, np.dtype("u1"))
-                if len(bits) and int(bits.max()) > 1:
+        for place, number in enumerate(numbers):
+            owner, kind = self.owners[number], self.kinds[number]
+            if kind == _VALIDITY:
+                bits = second.values(number, _UINT8)
+                if int(bits.max(initial=0)) > 1:
                     raise self._fail(number, Reason.VALIDITY, "a validity is neither 0 nor 1")
                 validity[owner] = bits.view(np.bool_)
-                continue
-            values = second.values(place, np.dtype("<u4"))
-            if kind == StreamKind.STARTS:
-                starts[owner] = values.view("<i4")
-                continue
-            skip = int(low[place] - begin[place])
-            first = int(before[place]) + int(values[:skip].sum(dtype=np.int64))
-            own = values[skip:]
-            ranges[owner] = (first, first + int(own.sum(dtype=np.int64)))
-            lengths[owner] = own.view("<i4")
+            elif kind == _STARTS:
+                starts[owner] = second.values(number, _INT32)
+            else:
+                values = second.values(number, _UINT32)
+                skip = int(low[place] - begin[place])
+                first = int(before[place]) + (int(values[:skip].sum(dtype=np.int64)) if skip else 0)
+                own = values[skip:]
+                ranges[owner] = (first, first + int(own.sum(dtype=np.int64)))
+                lengths[owner] = own.view(_INT32)
         for owner in starts:
             ranges[owner] = self._window_range(owner, starts[owner], lengths[owner])
         return self._decode_values(lengths, starts, validity, ranges)
 
-    def _check_counts(self, chosen: NDArray[np.int64], high: NDArray[np.int64]) -> None:
-        """A stream of unique rows has exactly as many values as there are unique rows."""
-        counts = self.counts[chosen]
-        good = counts == high if self.whole else counts >= high
+    def _check_counts(
+        self, chosen: NDArray[np.int64], expected: NDArray[np.int64], what: str
+    ) -> None:
+        """A stream has exactly the values that its unique rows ask for."""
+        counts = self.count_array[chosen]
+        good = counts == expected if self.whole else counts >= expected
         if not good.all():
             place = int(np.argmin(good))
             raise self._fail(
                 int(chosen[place]),
                 Reason.LENGTHS,
-                f"{int(counts[place])} entries for {int(high[place])} unique rows",
+                f"{int(counts[place])} {what}, {int(expected[place])} expected",
             )
 
     def _window_range(
         self, owner: int, starts: NDArray[np.int32], lengths: NDArray[np.int32]
     ) -> tuple[int, int]:
-        number = self.index[owner << 8 | StreamKind.STARTS]
-        used = lengths != 0
-        ends = starts.astype(np.int64) + lengths
-        if (starts < 0).any() or (lengths < 0).any():
+        number = self.number[owner, _STARTS]
+        if int(starts.min(initial=0)) < 0 or int(lengths.min(initial=0)) < 0:
             raise self._fail(number, Reason.WINDOW, "a window begins or ends after 2^31 values")
-        low = 0 if self.whole or not used.any() else int(starts[used].min())
-        high = int(ends[used].max()) if used.any() else 0
-        if low:
-            np.maximum(starts - np.int32(low), 0, out=starts)
-        return low, max(low, high)
+        ends = starts.astype(np.int64) + lengths
+        if self.whole:
+            return 0, int(ends.max(initial=0))
+        used = lengths != 0
+        if not used.any():
+            starts[:] = 0
+            return 0, 0
+        low = int(starts[used].min())
+        np.maximum(starts - np.int32(low), 0, out=starts)
+        return low, int(ends[used].max())
 
     def _decode_values(
         self,
@@ -292,48 +341,37 @@ class _StripeDecoder:
         validity: dict[int, NDArray[np.bool_]],
         ranges: dict[int, tuple[int, int]],
     ) -> dict[int, FieldData]:
-        chosen = self._of(StreamKind.VALUES, StreamKind.WEIGHTS, StreamKind.SESSION_KEY)
-        chains = self.streams.records["chain"][chosen, 0]
-        references = chosen[chains == CodecId.LIST_AT]
-        chosen = chosen[chains != CodecId.LIST_AT]
-        begin, end = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.int64)
-        for place, owner in enumerate(self.owners[chosen].tolist()):
-            begin[place], end[place] = self._value_range(owner, ranges)
-        counts = self.counts[chosen]
-        good = counts == end if self.whole else counts >= end
-        if not good.all():
-            place = int(np.argmin(good))
-            raise self._fail(
-                int(chosen[place]),
-                Reason.LENGTHS,
-                f"{int(counts[place])} values, {int(end[place])} expected",
+        of_round = _ROUND_THREE[self.kind_array]
+        references = np.flatnonzero(of_round & self.is_reference)
+        chosen = np.flatnonzero(of_round & ~self.is_reference)
+        numbers = chosen.tolist()
+        pairs = [self._value_range(self.owners[number], ranges) for number in numbers]
+        begin = np.array([begin for begin, _ in pairs], np.int64)
+        end = np.array([end for _, end in pairs], np.int64)
+        self._check_counts(chosen, end, "values")
+        third = self._decode(chosen, begin, end)
+        types = self.streams.types.tolist()
+        values = {
+            (self.owners[number], self.kinds[number] == _WEIGHTS): third.values(
+                number, value_dtype(types[number])
             )
-        third = decode_streams(self.streams, chosen, begin, end)
-        fields: dict[int, FieldData] = {}
-        weights = {
-            int(self.owners[number]): place
-            for place, number in enumerate(chosen.tolist())
-            if self.kinds[number] == StreamKind.WEIGHTS
+            for number in numbers
         }
-        for place, number in enumerate(chosen.tolist()):
-            owner = int(self.owners[number])
-            if self.kinds[number] == StreamKind.WEIGHTS:
-                continue
-            values = third.values(place, value_dtype(int(self.streams.types[number])))
-            weight = weights.get(owner)
-            fields[owner] = self._field(
-                owner,
-                values,
-                None if weight is None else self._weights(third, weight, chosen),
-                lengths,
-                starts,
-                validity,
+        fields: dict[int, FieldData] = {}
+        for owner, group in self.field_group.items():
+            shared = self.num_fields + group
+            windowed = group >= 0 and shared in starts
+            fields[owner] = FieldData(
+                group=group,
+                values=values.get((owner, False), _NOT_YET),
+                lengths=lengths.get(shared if windowed else owner),
+                starts=starts.get(shared) if windowed else None,
+                width=self.field_width[owner],
+                weights=values.get((owner, True)),
+                validity=validity.get(owner),
             )
-        for number in references.tolist():
-            owner = int(self.owners[number])
-            fields[owner] = self._field(
-                owner, np.zeros(0, "u1"), None, lengths, starts, validity
-            )
+        if not len(references):
+            return fields
         return resolve_references(self.streams, references, fields, self.groups, self._index_of)
 
     def _index_of(self, number: int) -> NDArray[np.int64]:
@@ -341,48 +379,26 @@ class _StripeDecoder:
         values = decode(
             self.streams.chain(number),
             self.streams.payload(number),
-            int(self.counts[number]),
+            self.counts[number],
             int(self.streams.records["params"][number]),
-            np.dtype("<u4"),
+            _UINT32,
             begin=self.begin,
             end=self.end,
         )
         return values.astype(np.int64)
 
-    def _weights(self, third: Decoded, place: int, chosen: NDArray[np.int64]) -> NDArray[Any]:
-        return third.values(place, value_dtype(int(self.streams.types[chosen[place]])))
-
     def _value_range(self, owner: int, ranges: dict[int, tuple[int, int]]) -> tuple[int, int]:
-        row = self.schema.fields[owner]
-        if int(row["shape"]) in (Shape.LIST, Shape.WEIGHTED_LIST):
-            group = self.schema.num_fields + int(row["group"])
-            return ranges[owner] if owner in ranges else ranges[group]
+        if self.field_shape[owner] in _JAGGED:
+            if owner in ranges:
+                return ranges[owner]
+            return ranges[self.num_fields + self.field_group[owner]]
         low, high = self._unique_range(owner)
-        return low * int(row["width"]), high * int(row["width"])
+        width = self.field_width[owner]
+        return low * width, high * width
 
-    def _field(
-        self,
-        owner: int,
-        values: NDArray[Any],
-        weights: NDArray[Any] | None,
-        lengths: dict[int, NDArray[np.int32]],
-        starts: dict[int, NDArray[np.int32]],
-        validity: dict[int, NDArray[np.bool_]],
-    ) -> FieldData:
-        row = self.schema.fields[owner]
-        is_key = int(row["kind"]) == Kind.SESSION_KEY
-        group = -1 if is_key else int(row["group"])
-        shared = self.schema.num_fields + group
-        windowed = not is_key and shared in starts
-        return FieldData(
-            group=group,
-            values=values,
-            lengths=lengths.get(shared if windowed else owner),
-            starts=starts.get(shared) if windowed else None,
-            width=int(row["width"]),
-            weights=weights,
-            validity=validity.get(owner),
-        )
+
+# Of LIST_AT fields until they are resolved.
+_NOT_YET = np.zeros(0, np.uint8)
 
 
 def decode_stripe(

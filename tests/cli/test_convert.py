@@ -42,7 +42,7 @@ def test_json_is_one_document(log_file: Path, tmp_path: Path, capsys: Capture) -
     report = json.loads(capsys.readouterr().out)
     assert (report["rows"], report["sessions"]) == (ROWS, SESSIONS)
     assert report["bytes_out"] == target.stat().st_size
-    assert report["input_file_bytes"] == log_file.stat().st_size
+    assert report["bytes_in"] == log_file.stat().st_size
     assert {field["name"] for field in report["stats"]["fields"]} >= {"clicks", "session_id"}
 
 

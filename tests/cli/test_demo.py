@@ -37,8 +37,8 @@ def test_demo_prints_the_comparison_and_cleans_up(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert main(["demo", "--sessions", "30"]) == 0
     printed = capsys.readouterr().out
-    assert "Parquet zstd-3, by session" in printed
-    assert "recd, profile small" in printed
+    assert "Parquet, by session" in printed
+    assert "recd, small" in printed
     assert "came back bit for bit" in printed
     assert list(tmp_path.iterdir()) == []
 

@@ -81,8 +81,8 @@ def test_format_errors_say_where(monkeypatch: pytest.MonkeyPatch, capsys: Captur
     def refuse(path: str) -> None:
         raise RecdFormatError(Reason.CHECKSUM, "expected 1,\nfound 2", Location(path, stripe=3))
 
-    monkeypatch.setattr("recd_format.cli.info.open_data", refuse)
-    assert main(["info", "x.recd"]) == 1
+    monkeypatch.setattr("recd_format.cli.head.open_data", refuse)
+    assert main(["head", "x.recd"]) == 1
     line = one_error_line(capsys.readouterr().err)
     assert line == "recd: error: x.recd, stripe 3: expected 1, found 2 [checksum]"
 
@@ -91,17 +91,17 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     def fail(path: str) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("recd_format.cli.info.open_data", fail)
+    monkeypatch.setattr("recd_format.cli.head.open_data", fail)
     with pytest.raises(ZeroDivisionError):
-        main(["info", "x.recd"])
+        main(["head", "x.recd"])
 
 
 def test_interruption_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     def interrupt(path: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("recd_format.cli.info.open_data", interrupt)
-    assert main(["info", "x.recd"]) == 130
+    monkeypatch.setattr("recd_format.cli.head.open_data", interrupt)
+    assert main(["head", "x.recd"]) == 130
     assert one_error_line(capsys.readouterr().err) == "recd: error: interrupted"
 
 
@@ -111,8 +111,8 @@ def test_warnings_are_one_line_each(monkeypatch: pytest.MonkeyPatch, capsys: Cap
         warnings.warn("mind\nthis", RuntimeWarning, stacklevel=1)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("recd_format.cli.info.open_data", warn)
-    main(["info", "x.recd"])
+    monkeypatch.setattr("recd_format.cli.head.open_data", warn)
+    main(["head", "x.recd"])
     assert "recd: warning: mind this\n" in capsys.readouterr().err
 
 
