@@ -105,6 +105,7 @@ def run(args: argparse.Namespace, folder: Path) -> Report:
                 "bytes read": bytes_read(reading[name]),
                 "vortex / this, open": round(opened[first].wall / opened[name].wall, 2),
                 "vortex / this, read": round(read[first].wall / read[name].wall, 2),
+                "read, by cpu": round(read[first].cpu / read[name].cpu, 2),
             }
             for name in sizes
         ],

@@ -42,6 +42,10 @@ class Source(Protocol):
     def name(self) -> str:
         """Path or URI, for messages."""
 
+    @property
+    def gap_bytes(self) -> int:
+        """Bytes worth reading in vain to save a request."""
+
     def size(self) -> int:
         """Bytes of the file."""
 

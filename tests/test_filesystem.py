@@ -108,7 +108,7 @@ def read_in_child(source: Source) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["local", "mmap", "arrow"])
-def test_sources_read_in_forked_processes(path: Path, memory: Any, name: str) -> None:
+def test_sources_read_in_other_processes(path: Path, memory: Any, name: str) -> None:
     source = sources(path, memory)[name]
     source.read_ranges([(0, 1)])
     context = multiprocessing.get_context("spawn")

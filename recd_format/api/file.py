@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -108,8 +109,8 @@ class RecdFile:
     @property
     def stripes(self) -> tuple[RowRange, ...]:
         """First row and end row of each stripe."""
-        ends = self._reader.stripe_rows.cumsum().tolist()
-        return tuple(RowRange(*pair) for pair in zip([0, *ends[:-1]], ends, strict=True))
+        bounds = [0, *self._reader.stripe_rows.cumsum().tolist()]
+        return tuple(RowRange(*pair) for pair in itertools.pairwise(bounds))
 
     @property
     def groups(self) -> tuple[GroupStats, ...]:

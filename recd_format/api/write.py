@@ -43,7 +43,7 @@ from recd_format.writer.stripe import StripeEncoder
 
 __all__ = ["RecdWriter", "write"]
 
-_MIN_FLUSH_ROWS = 4096
+
 
 
 class RecdWriter:
@@ -145,6 +145,8 @@ class RecdWriter:
         self._bytes_in: int | None = 0
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
+        # Small stripes are planned from more than a few rows.
+        self._least_flush_rows = 4096
         self._written_rows = 0
         self._progress = Progress(progress)
         self._executor = ThreadPoolExecutor(self._options.threads)
@@ -204,7 +206,7 @@ class RecdWriter:
         rows = self._options.rows_per_stripe(
             0 if self._plan is None else self._plan.decoded_bytes_per_row
         )
-        return max(_MIN_FLUSH_ROWS, 2 * rows + 1)
+        return max(self._least_flush_rows, 2 * rows + 1)
 
     def abort(self) -> None:
         """Give up: remove what was written. Does nothing after `close`."""

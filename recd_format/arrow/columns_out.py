@@ -103,16 +103,21 @@ def bitmap(validity: NDArray[np.bool_] | None) -> pa.Buffer | None:
     return pa.py_buffer(np.packbits(validity, bitorder="little"))
 
 
-def narrow_offsets(offsets: NDArray[Any], arrow_type: pa.DataType) -> pa.Buffer:
+def narrowed(offsets: NDArray[Any], arrow_type: pa.DataType) -> NDArray[Any]:
     """Return offsets, starts or sizes in the width that `arrow_type` has."""
     if not _has_narrow_offsets(arrow_type):
-        return pa.py_buffer(np.ascontiguousarray(offsets, np.int64))
+        return np.ascontiguousarray(offsets, np.int64)
     if len(offsets) and int(offsets.max()) > _INT32_MAX:
         raise RecdInputError(
             f"the column has {int(offsets.max())} values, more than one array of type "
             f"{arrow_type} can hold: read fewer rows at once"
         )
-    return pa.py_buffer(np.ascontiguousarray(offsets, np.int32))
+    return np.ascontiguousarray(offsets, np.int32)
+
+
+def narrow_offsets(offsets: NDArray[Any], arrow_type: pa.DataType) -> pa.Buffer:
+    """Return `narrowed` offsets as an Arrow buffer."""
+    return pa.py_buffer(narrowed(offsets, arrow_type))
 
 
 def _jagged_parts(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from recd_format.arrow.columns_out import bitmap, column_to_arrow, elements, narrow_offsets
+from recd_format.arrow.columns_out import bitmap, column_to_arrow, elements, narrowed
 from recd_format.arrow.types import is_list, plain_type
 from recd_format.errors import RecdInputError
 
@@ -96,8 +96,9 @@ def windows_to_arrow(
         raise RecdInputError(f"windows cannot become {arrow_type}")
     buffers = [
         _row_nulls(timeline.validity, inverse),
-        narrow_offsets(starts[inverse], type_),
-        narrow_offsets(lengths[inverse], type_),
+        # Narrowed before they are gathered: there are fewer unique rows than rows.
+        pa.py_buffer(narrowed(starts, type_)[inverse]),
+        pa.py_buffer(narrowed(lengths, type_)[inverse]),
     ]
     child = elements(plain_type(arrow_type), timeline.values, timeline.weights)
     return pa.Array.from_buffers(type_, len(inverse), buffers, children=[child])

@@ -28,6 +28,7 @@ EPILOG = """example:
   recd convert log/*.parquet -o train.recd --session-key session_id --order-key timestamp \\
       --label label --profile small
 """
+GROUPS_SHOWN = 12
 DEDUP_MODES = ("auto", "none", "adjacent", "full", "stripe")
 FEATURE_MODES = ("none", "adjacent", "session", "stripe", "window")
 KINDS = (
@@ -181,8 +182,8 @@ def _print(report: recd.WriteReport, arguments: argparse.Namespace) -> None:
         ("written in", f"{report.seconds:.2f} s, profile {arguments.profile}"),
     ]
     screen.print(facts(lines))
-    screen.print(fields_table(stats, fields, chains=False))
-    screen.print(groups_table(stats, limit=12))
+    screen.print(fields_table(stats, fields, screen.width, chains=False))
+    screen.print(groups_table(stats, screen.width, limit=GROUPS_SHOWN))
 
 
 def _saving(report: recd.WriteReport) -> str:

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     screen = console()
     screen.print(f"[bold]{key(arguments.file)}[/bold]")
     screen.print(facts(lines))
-    screen.print(groups_table(stats, limit=GROUPS_SHOWN))
+    screen.print(groups_table(stats, screen.width, limit=GROUPS_SHOWN))
     return 0
 
 

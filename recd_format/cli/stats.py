@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.sort != "file":
         fields.sort(key=lambda field: _rank(field, arguments.sort))
     screen = console()
-    screen.print(fields_table(stats, fields[: arguments.top]))
-    screen.print(groups_table(stats, limit=arguments.top))
+    screen.print(fields_table(stats, fields[: arguments.top], screen.width))
+    screen.print(groups_table(stats, screen.width, limit=arguments.top))
     return 0
 
 

@@ -47,7 +47,6 @@ def warm_up() -> int:
     int
         How many kernels were compiled, not loaded from the cache.
     """
-    hush_first_use()
     names: list[str] = []
     listening = True
 
@@ -68,6 +67,8 @@ def warm_up() -> int:
     )
     screen = console(stderr=True)
     progress = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+    if screen.is_terminal:
+        hush_first_use()
     with progress:
         task = progress.add_task("loading", total=len(kernels))
         _jit.on_compile(listener)

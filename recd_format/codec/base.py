@@ -71,6 +71,7 @@ DESCRIPTOR = np.dtype(
         ("params", "<u8"),
         ("dictionary", "<i8"),
         ("dictionary_count", "<i8"),
+        ("kind", "<i8"),
     ]
 )
 
@@ -113,6 +114,7 @@ class Fault(IntEnum):
     WORDS = 7
     CODE = 8
     DICTIONARY = 9
+    KIND = 10
 
 
 FAULTS: dict[Fault, tuple[Reason, str]] = {
@@ -124,6 +126,7 @@ FAULTS: dict[Fault, tuple[Reason, str]] = {
     Fault.HEADER: (Reason.ENCODING, "BITPACK header has an invalid field"),
     Fault.WORDS: (Reason.ENCODING, "BITPACK block has a width over 64 or words past the stream"),
     Fault.CODE: (Reason.DICTIONARY, "a code is not below the number of dictionary entries"),
+    Fault.KIND: (Reason.CHAIN, "there is no such batch chain"),
     Fault.DICTIONARY: (Reason.DICTIONARY, "dictionary is not in the arena or has another size"),
 }
 

@@ -20,7 +20,7 @@ from recd_format.errors import RecdInputError
 __all__ = ["BATCH_CHAINS", "decode_many"]
 
 _KIND_PLAIN, _KIND_CONSTANT, _KIND_BITPACK, _KIND_DELTA, _KIND_DICTIONARY, _KIND_SPLIT = range(6)
-_KINDS: dict[Chain, int] = {
+BATCH_CHAINS: dict[Chain, int] = {
     (int(CodecId.PLAIN),): _KIND_PLAIN,
     (int(CodecId.CONSTANT),): _KIND_CONSTANT,
     (int(CodecId.BITPACK),): _KIND_BITPACK,
@@ -28,14 +28,14 @@ _KINDS: dict[Chain, int] = {
     (int(CodecId.DICTIONARY), int(CodecId.BITPACK)): _KIND_DICTIONARY,
     (int(CodecId.BYTE_STREAM_SPLIT),): _KIND_SPLIT,
 }
-BATCH_CHAINS = frozenset(_KINDS)
-"""Chains that `decode_many` decodes."""
+"""Chains that `decode_many` decodes, and their numbers in its table."""
 
 _SOURCE = int(Fault.SOURCE)
 _TARGET = int(Fault.TARGET)
 _VALUE_RANGE = int(Fault.VALUE_RANGE)
 _ITEMSIZE = int(Fault.ITEMSIZE)
 _STORED = int(Fault.STORED)
+_KIND = int(Fault.KIND)
 _CODE = int(Fault.CODE)
 _DICTIONARY = int(Fault.DICTIONARY)
 _COLUMNS = len(DESCRIPTOR.names or ())
@@ -60,11 +60,11 @@ def copy_bytes(s1, s8, at, number, a1, a8, to):  # type: ignore[no-untyped-def]
 
 
 @kernel(
-    "int64(int64, const int64[::1], const uint8[::1], const uint16[::1], const uint32[::1], "
+    "int64(const int64[::1], const uint8[::1], const uint16[::1], const uint32[::1], "
     "const uint64[::1], uint8[::1], uint16[::1], uint32[::1], uint64[::1], uint64[::1], int64[::1])"
 )
 def decode_streams(  # type: ignore[no-untyped-def]
-    kind, table, s1, s2, s4, s8, a1, a2, a4, a8, scratch, parts
+    table, s1, s2, s4, s8, a1, a2, a4, a8, scratch, parts
 ):
     """Decode every stream of the table; returns 0, or row * 16 + fault of the first bad one.
 
@@ -77,7 +77,7 @@ def decode_streams(  # type: ignore[no-untyped-def]
         start, stored, target = table[d], table[d + 1], table[d + 2]
         begin, end, count = table[d + 3], table[d + 4], table[d + 5]
         itemsize, narrow, signed = table[d + 6], table[d + 7], table[d + 8]
-        entries, num_entries = table[d + 10], table[d + 11]
+        entries, num_entries, kind = table[d + 10], table[d + 11], table[d + 12]
         bad = row * 16
         if start < 0 or start & 7 or stored < 0 or start > limit or stored > limit - start:
             return bad + _SOURCE
@@ -85,6 +85,8 @@ def decode_streams(  # type: ignore[no-untyped-def]
             return bad + _VALUE_RANGE
         if not is_itemsize(itemsize):
             return bad + _ITEMSIZE
+        if kind < _KIND_PLAIN or kind > _KIND_SPLIT:
+            return bad + _KIND
         number = end - begin
         if target < 0 or target & 7 or target > arena or number * itemsize > arena - target:
             return bad + _TARGET
@@ -167,21 +169,19 @@ def _views(data: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
 
 
 def decode_many(
-    chain: Chain, table: NDArray[Any], source: NDArray[np.uint8], arena: NDArray[np.uint8]
+    table: NDArray[Any], source: NDArray[np.uint8], arena: NDArray[np.uint8]
 ) -> None:
-    """Decode all streams of one chain with one kernel call.
+    """Decode many streams with one kernel call, in the order of the table.
 
     Parameters
     ----------
-    chain : tuple of int
-        One of BATCH_CHAINS.
     table : structured array of DESCRIPTOR
-        A row a stream. ``source``, ``stored``: its bytes in `source`, starting at a multiple of
-        8. ``begin``, ``end``: the values wanted of its ``count``. ``target``: byte in `arena`, a
+        A row a stream. ``kind``: its chain's number in BATCH_CHAINS. ``source``, ``stored``: its
+        bytes in `source`, starting at a multiple of 8. ``begin``, ``end``: the values wanted of its ``count``. ``target``: byte in `arena`, a
         multiple of 8, where value `begin` goes, ``itemsize`` bytes each. ``stored_itemsize`` and
         ``signed`` describe the stored type: signed integers are sign-extended where itemsize is
         greater. ``params``: the value of a CONSTANT. ``dictionary``, ``dictionary_count``: byte
-        in `arena` of the entries, already decoded to the same itemsize.
+        in `arena` of the entries, decoded to the same itemsize: by an earlier row, or before.
     source : uint8
         Stored bytes, 8-byte aligned.
     arena : uint8
@@ -193,9 +193,6 @@ def decode_many(
         For the first stream that breaks a rule; its ``index`` is the row. Nothing outside
         `source` is read and nothing outside `arena` is written, whatever the bytes are.
     """
-    kind = _KINDS.get(chain)
-    if kind is None:
-        raise RecdInputError(f"{chain_name(chain)} is not decoded in batches")
     if table.dtype != DESCRIPTOR or not table.flags.c_contiguous:
         raise RecdInputError("decode_many takes a contiguous table of dtype DESCRIPTOR")
     for name, data in (("source", source), ("arena", arena)):
@@ -204,13 +201,13 @@ def decode_many(
     if len(table) == 0:
         return
     scratch, parts = np.empty(BLOCK_VALUES, np.uint64), np.zeros(PARTS, np.int64)
-    status = decode_streams(
-        kind, table.view("<i8"), *_views(source), *_views(arena), scratch, parts
-    )
+    status = decode_streams(table.view("<i8"), *_views(source), *_views(arena), scratch, parts)
     if status:
         row, fault = divmod(status, 16)
         reason, rule = FAULTS[Fault(fault)]
         entry = table[row]
+        names = [chain for chain, kind in BATCH_CHAINS.items() if kind == entry["kind"]]
+        chain = names[0] if names else ()
         detail = (
             f"{chain_name(chain)} stream of {entry['count']} values in {entry['stored']} bytes: "
             f"{rule}"

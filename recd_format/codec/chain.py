@@ -283,8 +283,9 @@ def _decode_batch(
     table = np.zeros(1, DESCRIPTOR)
     table[0] = (
         0, len(data), 0, begin, end, count, size, size, is_signed(dtype), params, place, known,
+        BATCH_CHAINS[chain],
     )  # fmt: skip
-    decode_many(chain, table, _aligned(data), arena)
+    decode_many(table, _aligned(data), arena)
     return arena[:target].view(dtype)
 
 

@@ -109,7 +109,7 @@ def _smallest_batch(values: NDArray[Any], role: Role, gain: float) -> _Batch:
     found = survey(wide, is_signed(values.dtype), sums, deltas=_DELTA in legal)
     if _PLAIN not in legal:
         return _Batch(_BITPACK, found.packed_bytes, wide, found)
-    if found.is_constant:
+    if found.is_constant and _CONSTANT in legal:
         return _Batch(_CONSTANT, 0, wide, found)
     best = _Batch(_PLAIN, size, wide, found)
     # Where blocks are decoded alone the sums are needed: more than one block is never PLAIN.
@@ -143,7 +143,7 @@ def _sample(values: NDArray[Any]) -> NDArray[Any]:
 def _heavy_chains(role: Role, dtype: np.dtype[Any]) -> list[Chain]:
     """Legal chains that end in ZSTD or PCO, in a fixed order."""
     split = int(CodecId.BYTE_STREAM_SPLIT)
-    chains = legal_chains(role, dtype.kind) - BATCH_CHAINS
+    chains = legal_chains(role, dtype.kind) - BATCH_CHAINS.keys()
     if dtype.itemsize == 1:  # the plane of bytes is the bytes
         chains = frozenset(chain for chain in chains if chain[0] != split)
     return sorted(chain for chain in chains if chain[0] != CodecId.LIST_AT)

@@ -60,6 +60,9 @@ def legal_chains(role: Role, kind: str) -> frozenset[Chain]:
         chains |= _DICTIONARIES
     if role == "values":
         chains |= REFERENCES
+    if role == "codes":
+        # A codes record's params are its number of unique rows; CONSTANT needs them itself.
+        chains -= {(int(CodecId.CONSTANT),)}
     return chains
 
 

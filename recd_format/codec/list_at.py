@@ -11,7 +11,14 @@ from recd_format._jit import kernel
 from recd_format.codec.base import bits_dtype
 from recd_format.errors import Reason, RecdFormatError, RecdInputError
 
-__all__ = ["INDEX_DTYPE", "ListReference", "pack_reference", "resolve", "unpack_reference"]
+__all__ = [
+    "INDEX_DTYPE",
+    "ListReference",
+    "Rows",
+    "pack_reference",
+    "resolve",
+    "unpack_reference",
+]
 
 INDEX_DTYPE = np.dtype("<u4")
 """Dtype of an index stream of the codec's own."""
@@ -62,27 +69,29 @@ def unpack_reference(params: int) -> ListReference:
 
 
 @kernel(
-    "int64(const int64[::1], const int64[::1], const int64[::1], const uint8[::1], int64, int64, "
-    "const uint8[::1], const uint64[::1], uint8[::1], uint64[::1])"
+    "int64(const int64[::1], const int32[::1], const int32[::1], const int64[::1], "
+    "const int32[::1], const uint8[::1], int64, int64, const uint8[::1], const uint64[::1], "
+    "uint8[::1], uint64[::1])"
 )
 def resolve_rows(  # type: ignore[no-untyped-def]
-    starts, lengths, index, validity, base, itemsize, v1, v8, o1, o8
+    starts, lengths, lookup, index, index_lookup, validity, base, itemsize, v1, v8, o1, o8
 ):
     """Copy each row's element; returns the first row whose index is out of range, or -1."""
     total = len(v1) // itemsize
-    checked = len(validity) > 0
-    for row in range(len(index)):
-        if checked and validity[row] == 0:
+    for row in range(len(o1) // itemsize):
+        if len(validity) > 0 and validity[row] == 0:
             if itemsize == 8:
                 o8[row] = 0
             else:
                 for k in range(itemsize):
                     o1[row * itemsize + k] = 0
             continue
-        at = index[row] - base
-        if at < 0 or at >= lengths[row] or starts[row] < 0 or starts[row] >= total - at:
+        unique = lookup[row] if len(lookup) > 0 else row
+        at = index[index_lookup[row] if len(index_lookup) > 0 else row] - base
+        start = starts[unique]
+        if at < 0 or at >= lengths[unique] or start < 0 or start >= total - at:
             return row
-        at += starts[row]
+        at += start
         if itemsize == 8:
             o8[row] = v8[at]
         else:
@@ -91,11 +100,34 @@ def resolve_rows(  # type: ignore[no-untyped-def]
     return -1
 
 
+_ALL = np.zeros(0, np.int32)
+
+
+class Rows(NamedTuple):
+    """Entries, and which one each row refers to.
+
+    Attributes
+    ----------
+    entries : ndarray
+        One entry a unique row.
+    lookup : ndarray of int32, shape [rows], or None
+        Unique row of each row, below the number of entries; None: row i has entry i.
+    """
+
+    entries: NDArray[Any]
+    lookup: NDArray[np.int32] | None = None
+
+    @property
+    def num_rows(self) -> int:
+        """Rows there are."""
+        return len(self.entries if self.lookup is None else self.lookup)
+
+
 def resolve(
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
+    starts: Rows,
+    lengths: NDArray[np.int32],
     values: NDArray[Any],
-    index: NDArray[np.int64],
+    index: Rows,
     *,
     base: int = 0,
     validity: NDArray[Any] | None = None,
@@ -104,11 +136,13 @@ def resolve(
 
     Parameters
     ----------
-    starts, lengths : int64 [rows]
-        Where each row's list stands in `values`.
+    starts : Rows of int64
+        Where each row's list begins in `values`.
+    lengths : int32, one per entry of `starts`
+        Its length.
     values : 1-D
         Values of all lists.
-    index : int64 [rows]
+    index : Rows of integers
         Place in the row's list.
     validity : bool or uint8 [rows], optional
         Rows that are not valid give zero bits and their index is not looked at.
@@ -119,26 +153,24 @@ def resolve(
         If an index is not within its row's list.
     """
     size = bits_dtype(values.dtype).itemsize
-    if not len(starts) == len(lengths) == len(index) or (
-        validity is not None and len(validity) != len(index)
-    ):
-        raise RecdInputError("LIST_AT takes arrays of equal length, one entry a row")
-    valid = np.zeros(0, np.uint8) if validity is None else np.ascontiguousarray(validity, np.uint8)
-    out = np.zeros(len(index), values.dtype)
-    v1 = np.ascontiguousarray(values).view(np.uint8)
-    o1 = out.view(np.uint8)
+    rows = starts.num_rows
+    if not rows == index.num_rows or (validity is not None and len(validity) != rows):
+        raise RecdInputError("LIST_AT takes a list, an index and a validity for each row")
+    out = np.empty(rows, values.dtype)
+    v1, o1 = np.ascontiguousarray(values).view(np.uint8), out.view(np.uint8)
     whole = np.zeros(0, np.uint64)
     v8, o8 = (v1.view("<u8"), o1.view("<u8")) if size == 8 else (whole, whole)
     row = resolve_rows(
-        np.ascontiguousarray(starts, np.int64),
-        np.ascontiguousarray(lengths, np.int64),
-        np.ascontiguousarray(index, np.int64),
-        valid, base, size, v1, v8, o1, o8,
+        np.ascontiguousarray(starts.entries, np.int64),
+        np.ascontiguousarray(lengths, np.int32),
+        _ALL if starts.lookup is None else starts.lookup,
+        np.ascontiguousarray(index.entries, np.int64),
+        _ALL if index.lookup is None else index.lookup,
+        np.zeros(0, np.uint8) if validity is None else np.ascontiguousarray(validity).view("u1"),
+        base, size, v1, v8, o1, o8,
     )  # fmt: skip
     if row >= 0:
         raise RecdFormatError(
-            Reason.REFERENCE,
-            f"row {row}: index {int(index[row])} (base {base}) is not within a list of "
-            f"{int(lengths[row])}",
+            Reason.REFERENCE, f"row {row}: the index (base {base}) is not within the row's list"
         )
     return out

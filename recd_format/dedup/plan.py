@@ -40,6 +40,9 @@ _AUTO = ("session", "adjacent", "none")
 # A reference must save this share of a row's byte to be worth the dependency.
 _REFERENCE_LEAST_BYTES = 0.05
 _STRIPE_ROWS = 65_536
+# Rows x fields that are looked at: wide files are planned on fewer rows, in the same time.
+_SAMPLE_CELLS = 1 << 23
+_SAMPLE_ROWS = 2048
 
 
 def plan(
@@ -57,7 +60,8 @@ def plan(
     fields
         Every field but the session key, in schema order.
     sample : Clustering
-        Whole sessions (`Clustering.sample`); about 8,000 rows are enough.
+        Whole sessions (`Clustering.sample`); about 8,000 rows are enough. Above 1,024 fields
+        only a part of them is looked at.
     dedup
         "auto" weighs everything; "none", "adjacent", "full" (within sessions) and "stripe" hold
         all fields to one mode; a mapping holds the fields it names ("session" is "full").
@@ -73,8 +77,9 @@ def plan(
     """
     modes = _allowed(fields, dedup)
     auto = dedup == "auto" or not isinstance(dedup, str)
-    if not sample.num_rows:
+    if not sample.num_rows or not fields:
         return _collect(fields, [(list(range(len(fields))), "none")], (), 0.0)
+    sample = sample.sample(max(_SAMPLE_ROWS, _SAMPLE_CELLS // len(fields)))
     costs: dict[int, FieldCost] = {}
     patterns: dict[int, Pattern] = {}
     for i, field in enumerate(fields):

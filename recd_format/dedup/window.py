@@ -169,8 +169,8 @@ def _merge_session(  # type: ignore[no-untyped-def]
     Fills `text` (elements), `places` (their positions in the columns) and `starts`; gives up
     with -1 when the timeline reaches `limit`.
     """
-    size = np.int64(0)
-    longest = np.int64(0)
+    size = 0
+    longest = 0
     for u in range(begin, end):
         first = offsets[u]
         n = offsets[u + 1] - first
@@ -184,8 +184,8 @@ def _merge_session(  # type: ignore[no-untyped-def]
         step = -1 if backward else 1
         head = last if backward else first
         prefix[0] = 0
-        k = np.int64(0)
-        overlap = np.int64(0)
+        k = 0
+        overlap = 0
         tail = min(size, n)
         if tail > 0:
             for j in range(1, n):
@@ -205,30 +205,26 @@ def _merge_session(  # type: ignore[no-untyped-def]
             starts[u] = size - n
             continue
         # Contained in the recent timeline: worth a search only if the list's last element is.
-        reach = max(np.int64(0), size - 4 * longest)
+        reach = max(0, size - 4 * longest)
         tip = elements[head + step * (n - 1)]
-        found = -1
-        for t in range(reach + n - 1, size):
-            if text[t] == tip:
-                found = t
-                break
-        if found >= 0:
-            k = 0
-            for t in range(found - n + 1, size):
-                x = text[t]
-                while k > 0 and x != elements[head + step * k]:
-                    k = prefix[k - 1]
-                if x == elements[head + step * k]:
-                    k += 1
-                if k == n:
-                    break
-            found = t - n + 1 if k == n else -1
-        if found >= 0:
-            starts[u] = found
+        t = reach + n - 1
+        while t < size and text[t] != tip:
+            t += 1
+        t = t - n + 1 if t < size else size
+        k = 0
+        while t < size and k < n:
+            x = text[t]
+            while k > 0 and x != elements[head + step * k]:
+                k = prefix[k - 1]
+            if x == elements[head + step * k]:
+                k += 1
+            t += 1
+        if k == n:
+            starts[u] = t - n
             continue
         starts[u] = size - overlap
         if size + n - overlap >= limit:
-            return np.int64(-1)
+            return -1
         for j in range(overlap, n):
             text[size] = elements[head + step * j]
             places[size] = sources[u] + (head + step * j - first)
@@ -247,24 +243,33 @@ def _find_windows(  # type: ignore[no-untyped-def]
     prefix = np.empty(longest + 1, np.int64)
     places = np.empty((2, longest), np.int64)
     trial = np.empty((2, len(starts)), np.int64)
-    unlimited = np.int64(longest + 1)
     backward = 0
     used = np.int64(0)
     for s in range(len(bounds) - 1):
         begin, end = bounds[s], bounds[s + 1]
         # The way that won in the session before goes first: the other then stops early.
-        size = _merge_session(
-            elements, offsets, sources, begin, end, backward == 1, unlimited, text,
-            places[backward], trial[backward], prefix,
-        )  # fmt: skip
-        if end - begin > 1 and size > 0:
-            other = _merge_session(
-                elements, offsets, sources, begin, end, backward == 0, size, text,
-                places[1 - backward], trial[1 - backward], prefix,
-            )  # fmt: skip
-            if other >= 0:
-                size = other
-                backward = 1 - backward
+        size = limit = longest + 1
+        last_way = backward
+        for turn in range(2):
+            way = last_way if turn == 0 else 1 - last_way
+            tried = _merge_session(
+                elements,
+                offsets,
+                sources,
+                begin,
+                end,
+                way == 1,
+                limit,
+                text,
+                places[way],
+                trial[way],
+                prefix,
+            )
+            if tried >= 0:
+                size = limit = tried
+                backward = way
+            if end - begin <= 1 or size == 0:
+                break
         for u in range(begin, end):
             start = trial[backward, u]
             if backward == 1:

@@ -32,6 +32,9 @@ def unreadable(name: str, error: BaseException) -> RecdInputError:
 class RangeReader:
     """`read_ranges` by `read_into`, range by range."""
 
+    # A local read costs about what copying this many bytes does.
+    gap_bytes = 4 << 10
+
     @property
     def name(self) -> str:
         """Path or URI, for messages."""

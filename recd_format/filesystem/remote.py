@@ -36,6 +36,9 @@ class RemoteSource(RangeReader):
         File system and path; both pickle with the source, the open file does not.
     """
 
+    # A request takes some 20 ms, in which a megabyte arrives.
+    gap_bytes = 1 << 20
+
     def __init__(self, place: Place) -> None:
         self.place = place
         self._lock = threading.Lock()

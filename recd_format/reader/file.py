@@ -138,6 +138,7 @@ class FileReader:
         metadata = self.metadata
         row = metadata.tables.stripes[stripe]
         records = projection.of_stripe(stripe)
+        gap = self.options.gap_bytes
         streams = fetch(
             self.source,
             records,
@@ -145,7 +146,7 @@ class FileReader:
             int(row["byte_offset"]),
             metadata.location("stripe", stripe),
             verify=self.options.verify_checksums,
-            gap=self.options.gap_bytes,
+            gap=self.source.gap_bytes if gap is None else gap,
             max_bytes=self.options.request_bytes,
         )
         return decode_stripe(streams, metadata.tables.schema, int(row["rows"]), begin, end)

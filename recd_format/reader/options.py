@@ -19,8 +19,8 @@ class ReadOptions:
         Compare the checksum of every stream that is read.
     tail_bytes : int
         Bytes of the first read, from the end: postscript and tables of most files are in it.
-    gap_bytes : int
-        Ranges nearer than this are read together.
+    gap_bytes : int or None
+        Ranges nearer than this are read together; None: what suits the source.
     request_bytes : int
         Most bytes of one read.
     mmap : bool
@@ -31,7 +31,7 @@ class ReadOptions:
 
     verify_checksums: bool = True
     tail_bytes: int = 64 << 10
-    gap_bytes: int = 64 << 10
+    gap_bytes: int | None = None
     request_bytes: int = 64 << 20
     mmap: bool = False
     limits: Limits = field(default_factory=Limits)

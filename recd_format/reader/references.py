@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recd_format.codec.list_at import resolve, unpack_reference
+from recd_format.codec.list_at import Rows, resolve, unpack_reference
 from recd_format.errors import Reason, RecdFormatError
 from recd_format.format.validate import value_dtype
 
@@ -61,15 +61,12 @@ def resolve_references(
                 f"field {owner} of {dtype} points at a list of {list_.values.dtype}",
             )
         starts, lengths = list_.ranges()
-        inverse = groups[list_.group].inverse_lookup
-        if inverse is not None:
-            starts, lengths = starts[inverse], lengths[inverse]
         if reference.index_field is None:
-            index = own_index(number)
+            index = Rows(own_index(number))
         else:
             index = _row_values(fields[reference.index_field], groups)
         values = resolve(
-            starts,
+            Rows(starts, groups[list_.group].inverse_lookup),
             lengths,
             list_.values.view(dtype),
             index,
@@ -80,10 +77,8 @@ def resolve_references(
     return resolved
 
 
-def _row_values(field: FieldData, groups: dict[int, GroupData]) -> NDArray[Any]:
-    """Integer values of a scalar field, one a row, int64."""
+def _row_values(field: FieldData, groups: dict[int, GroupData]) -> Rows:
+    """Integer values of a scalar field, by row."""
     if field.values.dtype.kind not in "iu":
         raise RecdFormatError(Reason.REFERENCE, f"an index of type {field.values.dtype}")
-    inverse = groups[field.group].inverse_lookup
-    values = field.values if inverse is None else field.values[inverse]
-    return values.astype(np.int64)
+    return Rows(field.values, groups[field.group].inverse_lookup)

@@ -150,7 +150,8 @@ def decode_streams(
     *,
     widen: bool = False,
 ) -> Decoded:
-    """Decode values ``begin:end`` of each of the streams `chosen`, one kernel call per chain.
+    """Decode values ``begin:end`` of each of the streams `chosen`: one kernel call, and one call
+    for each stream of a general-purpose compressor.
 
     Parameters
     ----------
@@ -198,17 +199,20 @@ def decode_streams(
     arena = aligned_empty(int(ends[-1]))
     chains = np.ascontiguousarray(records["chain"]).view("<u4").reshape(-1).tolist()
     # Dictionaries first: other chains gather from what they decode to.
-    rounds: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
-    for row, key in enumerate(chains):
-        rounds[key & 0xFF == _DICTIONARY].setdefault(key, []).append(row)
-    for chains_of_round in rounds:
-        for key, rows in chains_of_round.items():
-            chain = _chain_of(key)
-            if chain in BATCH_CHAINS:
-                _decode_batch(streams, chain, numbers, table, np.array(rows), arena)
-            else:
-                for row in rows:
-                    _decode_one(streams, chain, int(numbers[row]), table[row], arena)
+    order = [*range(own, len(numbers)), *range(own)]
+    batch = []
+    for row in order:
+        chain = _chain_of(chains[row])
+        if chain in BATCH_CHAINS:
+            table["kind"][row] = BATCH_CHAINS[chain]
+            batch.append(row)
+        elif row >= own:
+            _decode_one(streams, chain, int(numbers[row]), table[row], arena)
+    _decode_batch(streams, numbers, table, np.array(batch, np.int64), arena)
+    for row in range(own):
+        chain = _chain_of(chains[row])
+        if chain not in BATCH_CHAINS:
+            _decode_one(streams, chain, int(numbers[row]), table[row], arena)
     spans = zip(starts.tolist(), (starts + used).tolist(), strict=True)
     return Decoded(arena, dict(zip(chosen.tolist(), spans, strict=False)))
 
@@ -254,14 +258,13 @@ def _dictionaries_of(
 
 def _decode_batch(
     streams: StoredStreams,
-    chain: Chain,
     numbers: NDArray[np.int64],
     table: NDArray[np.void],
     which: NDArray[np.int64],
     arena: NDArray[np.uint8],
 ) -> None:
     try:
-        decode_many(chain, np.ascontiguousarray(table[which]), streams.buffer, arena)
+        decode_many(np.ascontiguousarray(table[which]), streams.buffer, arena)
     except BatchError as exc:
         where = stream_location(streams, int(numbers[which[exc.index]]))
         raise RecdFormatError(exc.reason, exc.detail, where) from exc

@@ -76,17 +76,16 @@ class FieldData:
     weights: NDArray[Any] | None
     validity: NDArray[np.bool_] | None
 
-    def ranges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return where each unique row begins in `values` and how long it is, int64."""
+    def ranges(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return where each unique row begins in `values`, int64, and how long it is, int32."""
         if self.lengths is None:
             count = len(self.values) // self.width
-            return np.arange(count) * self.width, np.full(count, self.width, np.int64)
-        lengths = self.lengths.astype(np.int64)
+            return np.arange(count) * self.width, np.full(count, self.width, np.int32)
         if self.starts is not None:
-            return self.starts.astype(np.int64), lengths
-        starts = np.zeros(len(lengths), np.int64)
-        np.cumsum(lengths[:-1], out=starts[1:])
-        return starts, lengths
+            return self.starts.astype(np.int64), self.lengths
+        starts = np.zeros(len(self.lengths), np.int64)
+        np.cumsum(self.lengths[:-1], out=starts[1:])
+        return starts, self.lengths
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ def small_log() -> pa.Table:
             "session_id": [f"s{number}" for number in session],
             "timestamp": rng.integers(0, 10**6, ROWS),
             "clicks": pa.array([clicks[number] for number in session], pa.list_(pa.int64())),
+            # As long as its parallel list: a file stores the lengths of both once.
+            "dwell": pa.array([rng.random(8).tolist() for _ in session], pa.list_(pa.float32())),
             "price": pa.array([None if i % 50 == 0 else i / 7 for i in range(ROWS)], pa.float32()),
             "item": rng.integers(0, 10**6, ROWS),
             "label": pa.array((rng.random(ROWS) < 0.1).astype(np.int8)),

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from columns import clustered, columns, jagged, row_bits
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,13 +17,14 @@ from recd_format.dedup.exact import (
 from recd_format.dedup.gather import take_ranges, take_rows, take_values
 from recd_format.errors import RecdInputError
 from recd_format.jagged import Column
+from tests.dedup.dedup_columns import clustered, columns, jagged, row_bits
 
 SCOPES = ["adjacent", "session", "stripe"]
 
 
 def expected_first(bits, offsets, scope):
     first, seen = [], {}
-    for begin, end in zip(offsets, offsets[1:], strict=False):
+    for begin, end in pairwise(offsets):
         if scope != "stripe":
             seen = {}
         for i in range(begin, end):
@@ -49,9 +51,7 @@ def test_combine_is_equality_of_the_tuple(data, order, scope):
     group = [data.draw(columns(len(permutation))) for _ in range(3)]
     bits = [tuple(row_bits(column, row) for column in group) for row in permutation]
     firsts = [first_equal(column, permutation, offsets, scope) for column in group]
-    assert combine(firsts, offsets, scope).tolist() == expected_first(
-        bits, offsets.tolist(), scope
-    )
+    assert combine(firsts, offsets, scope).tolist() == expected_first(bits, offsets.tolist(), scope)
 
 
 @given(st.data(), clustered(), st.sampled_from(SCOPES))
