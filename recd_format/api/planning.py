@@ -48,6 +48,7 @@ def make_plan(
             column,
             window=field.value_type is not ValueType.BYTES,
             reference=field.value_type is not ValueType.BYTES and field.kind is not Kind.ORDER_KEY,
+            dedup=field.kind not in (Kind.LABEL, Kind.WEIGHT),
         )
         for field, column in zip(fields, columns, strict=True)
         if field.kind is not Kind.SESSION_KEY
@@ -64,8 +65,10 @@ def make_plan(
 def _size_of(profile: Profile) -> Callable[[NDArray[Any]], int]:
     def size_of(values: NDArray[Any]) -> int:
         encoded = encode_best(values, "values", profile)
-        dictionary = 0 if encoded.dictionary is None else encoded.dictionary.nbytes
-        return len(encoded.payload) + dictionary
+        size = len(encoded.payload)
+        if encoded.dictionary is not None:
+            size += len(encode_best(encoded.dictionary, "dictionary", profile).payload)
+        return size
 
     return size_of
 

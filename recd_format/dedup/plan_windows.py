@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recd_format.dedup.cluster import Clustering
 from recd_format.dedup.gather import take_values
-from recd_format.dedup.plan_fields import FieldCost, FieldSample, SizeOf, packed_bytes
+from recd_format.dedup.plan_fields import FieldCost, FieldSample, SizeOf
 from recd_format.dedup.window import Windows, find_windows
 from recd_format.jagged import Column
 
@@ -86,7 +87,7 @@ def window_cost(
 ) -> WindowGroup:
     """Bytes of one window group on the sample."""
     found = find_windows(columns, sample.permutation, sample.session_offsets)
-    cost = _bytes_of_rows(found)
+    cost = sum(float(size_of(part.astype(np.uint32))) for part in _row_arrays(found))
     for column in columns:
         kept = take_values(column, found.timeline)
         if len(found.timeline):
@@ -95,9 +96,8 @@ def window_cost(
     return WindowGroup(members, cost, len(found.unique_rows), len(found.timeline))
 
 
-def _bytes_of_rows(found: Windows) -> float:
-    codes = packed_bytes(found.codes, base=False)
-    return codes + packed_bytes(found.starts) + packed_bytes(found.lengths)
+def _row_arrays(found: Windows) -> tuple[NDArray[Any], ...]:
+    return found.codes, found.starts, found.lengths
 
 
 def _pays(group: WindowGroup, costs: dict[int, FieldCost], forced: frozenset[int]) -> bool:
