@@ -171,7 +171,7 @@ def kernel(*signatures: str) -> Callable[[Callable[..., Any]], Kernel]:
 
     Examples
     --------
-    >>> @kernel("int64(int64)")
+    >>> @kernel()
     ... def twice(x):
     ...     return 2 * x
     >>> twice(21)

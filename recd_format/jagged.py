@@ -5,6 +5,7 @@ Layer: above errors and constants; knows no Arrow, no file and no torch.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,5 @@ def session_ids(keys: Column) -> NDArray[np.int64]:
         bounds = np.arange(len(values) + 1) * size
     else:
         bounds = keys.offsets
-    ends = bounds.tolist()
-    ids = [xxh3_64_intdigest(data[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    ids = [xxh3_64_intdigest(data[a:b]) for a, b in itertools.pairwise(bounds.tolist())]
     return np.array(ids, np.uint64).view(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -32,15 +33,20 @@ def _bits(array: pa.Array) -> Any:
     if pa.types.is_floating(type_):
         raw = np.frombuffer(array.buffers()[1], f"<u{type_.bit_width // 8}")
         raw = raw[array.offset : array.offset + len(array)]
-        return [None if not ok else int(bit) for ok, bit in zip(array.is_valid().to_pylist(), raw)]
+        return [
+            None if not ok else int(bit)
+            for ok, bit in zip(array.is_valid().to_pylist(), raw, strict=True)
+        ]
     if pa.types.is_struct(type_):
-        return list(zip(*(_bits(array.field(i)) for i in range(type_.num_fields))))
+        return list(zip(*(_bits(array.field(i)) for i in range(type_.num_fields)), strict=True))
     if pa.types.is_dictionary(type_):
         values = _bits(array.dictionary)
         return [None if i is None else values[i] for i in array.indices.to_pylist()]
     if pa.types.is_nested(type_):
-        flat = _bits(array.values) if not pa.types.is_map(type_) else list(
-            zip(_bits(array.keys), _bits(array.items))
+        flat = (
+            _bits(array.values)
+            if not pa.types.is_map(type_)
+            else list(zip(_bits(array.keys), _bits(array.items), strict=True))
         )
         if pa.types.is_fixed_size_list(type_):
             size = type_.list_size
@@ -51,11 +57,11 @@ def _bits(array: pa.Array) -> Any:
         else:
             offsets = array.offsets.to_pylist()
             starts = offsets[:-1]
-            lengths = [b - a for a, b in zip(offsets, offsets[1:])]
+            lengths = [b - a for a, b in itertools.pairwise(offsets)]
         valid = array.is_valid().to_pylist()
         return [
             flat[start : start + length] if ok else None
-            for start, length, ok in zip(starts, lengths, valid)
+            for start, length, ok in zip(starts, lengths, valid, strict=True)
         ]
     if pa.types.is_temporal(type_):
         width = pa.int32() if type_.bit_width == 32 else pa.int64()

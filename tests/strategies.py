@@ -25,9 +25,7 @@ def _integers(low: int, high: int) -> st.SearchStrategy[int]:
 def _floats(bits: int) -> st.SearchStrategy[int]:
     """Bit patterns of floats: NaN payloads, infinities and -0.0 among them."""
     top = 1 << (bits - 1)
-    return st.one_of(
-        st.integers(0, (1 << bits) - 1), st.sampled_from([0, top]), st.integers(0, 3)
-    )
+    return st.one_of(st.integers(0, (1 << bits) - 1), st.sampled_from([0, top]), st.integers(0, 3))
 
 
 def number_type() -> st.SearchStrategy[pa.DataType]:
@@ -55,7 +53,8 @@ def _number_array(type_: pa.DataType, values: list[int | None]) -> pa.Array:
 
 @st.composite
 def _scalars(draw: st.DrawFn, rows: int) -> pa.Array:
-    type_ = draw(st.one_of(number_type(), st.sampled_from([pa.bool_(), *_TEMPORAL, pa.string(), pa.binary()])))
+    others = st.sampled_from([pa.bool_(), *_TEMPORAL, pa.string(), pa.binary()])
+    type_ = draw(st.one_of(number_type(), others))
     if type_ == pa.bool_():
         element: st.SearchStrategy[Any] = st.booleans()
     elif type_ == pa.string():
@@ -130,9 +129,7 @@ def _lists(draw: st.DrawFn, rows: int) -> pa.Array:
 @st.composite
 def _weighted(draw: st.DrawFn, rows: int) -> pa.Array:
     pair = st.tuples(numbers(pa.int64()), st.floats(width=32, allow_nan=False))
-    pool = draw(
-        st.lists(st.one_of(st.none(), st.lists(pair, max_size=3)), min_size=1, max_size=3)
-    )
+    pool = draw(st.lists(st.one_of(st.none(), st.lists(pair, max_size=3)), min_size=1, max_size=3))
     lists = [pool[pick] for pick in draw(_picks(rows, len(pool)))]
     if draw(st.booleans()):
         return pa.array(lists, pa.map_(pa.int64(), pa.float32()))

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.helpers import assert_same_bits, expected_order, in_file_order
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.strategies import session_logs
 
 import recd_format as recd
+from tests.helpers import assert_same_bits, expected_order, in_file_order
+from tests.strategies import session_logs
 
 PROFILES = ["gpu", "balanced", "small"]
 DEDUPS = ["auto", "none", "adjacent", "full", "stripe"]
@@ -157,15 +157,8 @@ def test_order_of_sessions() -> None:
 def test_session_gap_splits_long_lived_keys() -> None:
     minute = 60_000
     start = 1_700_000_000_000
-    table = pa.table(
-        {
-            "session": [1, 2, 1, 1, 2],
-            "ts": pa.array(
-                [start, start + minute, start + 5 * minute, start + 90 * minute, start + 91 * minute],
-                pa.timestamp("ms"),
-            ),
-        }
-    )
+    times = [start + minutes * minute for minutes in (0, 1, 5, 90, 91)]
+    table = pa.table({"session": [1, 2, 1, 1, 2], "ts": pa.array(times, pa.timestamp("ms"))})
     file = recd.open(write(table, session_gap="30m"))
     assert file.num_sessions == 4
     assert file.read()["session"].to_pylist() == [1, 1, 2, 1, 2]

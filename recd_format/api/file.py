@@ -23,10 +23,10 @@ from recd_format.errors import RecdInputError
 from recd_format.filesystem import open_source
 from recd_format.format.schema import Schema
 from recd_format.format.tables import SectionId
+from recd_format.reader.data import StripeData
 from recd_format.reader.file import FileReader
 from recd_format.reader.options import ReadOptions
 from recd_format.reader.stats import FileStats, GroupStats, file_stats
-from recd_format.reader.stripe import StripeData
 from recd_format.reader.verify import VerifyReport, verify_file
 
 if TYPE_CHECKING:
@@ -287,9 +287,7 @@ def _one_batch(table: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def open(  # noqa: A001 - the name users know from other formats
-    where: Any, *, filesystem: Any = None, options: ReadOptions | None = None
-) -> RecdFile:
+def open(where: Any, *, filesystem: Any = None, options: ReadOptions | None = None) -> RecdFile:
     """Open a file.
 
     Parameters

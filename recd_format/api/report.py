@@ -46,9 +46,9 @@ class WriteReport:
 
     def __str__(self) -> str:
         header = ("feature", "kind", "mode", "group", "factor", "chain", "bytes", "share")
-        rows = [header]
-        for field in sorted(self.stats.fields, key=lambda field: -field.bytes):
-            rows.append(_row(field, self.bytes_out))
+        rows: list[tuple[str, ...]] = [header]
+        largest_first = sorted(self.stats.fields, key=lambda field: -field.bytes)
+        rows += [_row(field, self.bytes_out) for field in largest_first]
         widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
         right = {3, 4, 6, 7}
         lines = [

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from recd_format.arrow import column_to_chunks, shared_to_arrow, windows_to_arrow
 from recd_format.constants import Limits
 from recd_format.jagged import Column
+from recd_format.reader.data import FieldData, StripeData
 from recd_format.reader.expand import expand, unique_column
-from recd_format.reader.stripe import FieldData, StripeData
 
 __all__ = ["stripe_table"]
 

@@ -44,8 +44,6 @@ from recd_format.writer.stripe import StripeEncoder
 __all__ = ["RecdWriter", "write"]
 
 
-
-
 class RecdWriter:
     """Writes one file from record batches.
 
@@ -152,8 +150,7 @@ class RecdWriter:
         self._executor = ThreadPoolExecutor(self._options.threads)
         self._sink: Sink = open_sink(where, filesystem=filesystem)
         self._where, self._filesystem = where, filesystem
-        self._file: FileWriter | None = None
-        self._encoder: StripeEncoder | None = None
+        self._open: tuple[FileWriter, StripeEncoder] | None = None
         self._closed = False
 
     def __enter__(self) -> RecdWriter:
@@ -221,25 +218,23 @@ class RecdWriter:
         if self._closed:
             raise RecdInputError("the writer is closed")
         try:
-            self._flush(final=True)
-            if self._file is None or self._encoder is None or self._plan is None:
-                raise RecdInputError("nothing to write")
+            file, plan = self._flush(final=True)
             sections = {
                 SectionId.ARROW_SCHEMA: schema_to_bytes(self._arrow_schema),
-                SectionId.PLAN: self._plan.to_json().encode(),
+                SectionId.PLAN: plan.to_json().encode(),
             }
             if self._arrow_schema.metadata:
                 sections[SectionId.METADATA] = encode_metadata(self._arrow_schema.metadata)
-            if statistics := self._file.statistics():
+            if statistics := file.statistics():
                 sections[SectionId.STATISTICS] = statistics
-            bytes_out = self._file.finish(sections)
+            bytes_out = file.finish(sections)
         except BaseException:
             self.abort()
             raise
         self._closed = True
         self._executor.shutdown()
         self._progress.stop()
-        return self._report(bytes_out, self._plan)
+        return self._report(bytes_out, plan)
 
     def _report(self, bytes_out: int, plan: Plan) -> WriteReport:
         with open_file(self._where, filesystem=self._filesystem) as written:
@@ -260,31 +255,30 @@ class RecdWriter:
             warnings=(*leak_warnings(self._fields), *span_warning(p99), *group_warnings(stats)),
         )
 
-    def _flush(self, *, final: bool) -> None:
+    def _flush(self, *, final: bool) -> tuple[FileWriter, Plan]:
+        """Write the stripes that are complete; the file and the plan they are written by."""
         table = pa.Table.from_batches(self._pending, self._arrow_schema)
         columns = [
             column_from_arrow(field, table.column(i), first_row=self._written_rows)
             for i, field in enumerate(self._fields)
         ]
         clustering = self._cluster(table, columns)
-        if self._file is None:
-            self._start(columns, clustering)
-        if self._file is None or self._encoder is None or self._plan is None:
-            raise RecdInputError("nothing to write")
-        stripe_rows = self._options.rows_per_stripe(self._plan.decoded_bytes_per_row)
+        file, encoder = self._opened(columns, clustering)
+        plan = encoder.plan
+        stripe_rows = self._options.rows_per_stripe(plan.decoded_bytes_per_row)
         cuts = cut_stripes(clustering.session_offsets, stripe_rows, final=final)
         self._progress.start("encoding", clustering.num_rows)
         done = 0
         for cut in cuts:
-            stripe = self._encoder.encode(
+            stripe = encoder.encode(
                 columns,
                 clustering.permutation[cut.begin : cut.end],
                 cut.session_offsets,
                 self._executor,
-                index=self._file.num_stripes,
+                index=file.num_stripes,
                 continues=cut.continues or (cut is cuts[0] and self._contiguity.is_open),
             )
-            self._file.write_stripe(stripe)
+            file.write_stripe(stripe)
             done = cut.end
             self._progress.advance(cut.end - cut.begin)
         rest = table.slice(done)
@@ -295,6 +289,7 @@ class RecdWriter:
         self._pending = rest.to_batches()
         self._pending_rows = rest.num_rows
         self._written_rows += done
+        return file, plan
 
     def _cluster(self, table: pa.Table, columns: Sequence[Column]) -> Clustering:
         names = [field.name for field in self._fields]
@@ -321,13 +316,20 @@ class RecdWriter:
             max_span=duration_in(self._max_span, self._units, "session_max_span"),
         )
 
-    def _start(self, columns: Sequence[Column], clustering: Clustering) -> None:
-        self._progress.start("planning", 1)
-        if self._plan is None:
-            self._plan = make_plan(self._fields, columns, clustering, self._dedup, self._options)
-        schema = schema_of(self._fields, self._plan)
-        self._encoder = StripeEncoder(schema, self._plan, self._options.profile)
-        self._file = FileWriter(self._sink, schema)
+    def _opened(
+        self, columns: Sequence[Column], clustering: Clustering
+    ) -> tuple[FileWriter, StripeEncoder]:
+        """The file and its encoder; planned from the first rows that are flushed."""
+        if self._open is None:
+            self._progress.start("planning", 1)
+            plan = self._plan
+            if plan is None:
+                plan = make_plan(self._fields, columns, clustering, self._dedup, self._options)
+            self._plan = plan
+            schema = schema_of(self._fields, plan)
+            encoder = StripeEncoder(schema, plan, self._options.profile)
+            self._open = FileWriter(self._sink, schema), encoder
+        return self._open
 
 
 def _identities(keys: SessionCodes) -> NDArray[np.int64]:
@@ -379,5 +381,3 @@ def write(data: Any, where: Any, *, session_key: str, **options: Any) -> WriteRe
         if rows.bytes_in is not None:
             writer._bytes_in = rows.bytes_in
         return writer.close()
-
-

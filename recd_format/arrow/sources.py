@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from recd_format.errors import RecdInputError
@@ -61,7 +61,9 @@ def batches(data: Any, *, filesystem: Any = None) -> Batches:
     if isinstance(data, (pa.Table, pa.RecordBatch)):
         rows = data.to_batches() if isinstance(data, pa.Table) else [data]
         return Batches(data.schema, iter(rows), _nbytes(data))
-    if isinstance(data, pads.Dataset):
+    # Importing pyarrow.dataset imports pandas: 0.3 s that only a caller who has it pays.
+    datasets = sys.modules.get("pyarrow.dataset")
+    if datasets is not None and isinstance(data, datasets.Dataset):
         return Batches(data.schema, _guarded(data.to_batches(), "dataset"), None)
     module, kind = type(data).__module__.partition(".")[0], type(data).__name__
     if module == "pandas" and kind == "DataFrame":

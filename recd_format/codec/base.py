@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -157,10 +158,13 @@ def corrupt(detail: str, reason: Reason = Reason.ENCODING) -> RecdFormatError:
     return RecdFormatError(reason, detail)
 
 
+_NAMES = {int(codec): codec.name for codec in CodecId}
+
+
+@cache
 def chain_name(chain: Chain) -> str:
     """Return the chain in words, e.g. ``DICTIONARY>BITPACK``."""
-    names = {int(codec): codec.name for codec in CodecId}
-    return ">".join(names.get(codec, str(codec)) for codec in chain if codec)
+    return ">".join(_NAMES.get(codec, str(codec)) for codec in chain if codec)
 
 
 def num_blocks(count: int) -> int:

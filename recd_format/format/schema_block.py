@@ -92,7 +92,8 @@ class SchemaBlock:
         if len(data) < HEADER.itemsize:
             raise self._error(f"schema block has {len(data)} bytes, at least 16 expected")
         header = np.frombuffer(data, HEADER, 1)[0]
-        fields, groups, heap = int(header["fields"]), int(header["groups"]), int(header["heap_bytes"])
+        fields, groups = int(header["fields"]), int(header["groups"])
+        heap = int(header["heap_bytes"])
         if fields > limits.fields or groups > limits.fields:
             raise RecdFormatError(
                 Reason.LIMIT, f"{fields} fields, {groups} groups, limit {limits.fields}", location

@@ -7,6 +7,7 @@ say is still checked against the file (`spec/validity.md`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,9 +160,11 @@ def decode_tables(
     size = schema_end + sum(dtype.itemsize * count for dtype, count in counts)
     if len(data) != size + -size % 8:
         raise RecdFormatError(
-            Reason.DIRECTORY, f"tables have {len(data)} bytes, {size + -size % 8} expected", location
+            Reason.DIRECTORY,
+            f"tables have {len(data)} bytes, {size + -size % 8} expected",
+            location,
         )
-    parts = []
+    parts: list[NDArray[Any]] = []
     position = schema_end
     for dtype, count in counts:
         parts.append(np.frombuffer(data, dtype, count, position))

@@ -65,11 +65,12 @@ def stream_types(records: Records, schema: SchemaBlock) -> NDArray[np.int64]:
     types = _KIND_TYPE[records["kind"]]
     of_field = (types == 0) & (records["owner"] < schema.num_fields)
     if not of_field.any():
-        return types
+        return np.asarray(types, np.int64)
     fields = schema.fields[np.where(of_field, records["owner"], 0)]
     weights = _OF_WEIGHTS[records["kind"]]
     own = np.where(weights, fields["weight_type"], fields["value_type"])
-    return np.where(of_field, own, types)
+    found: NDArray[np.int64] = np.where(of_field, own, types)
+    return found
 
 
 def validate_records(

@@ -9,7 +9,7 @@ from recd_format.constants import Limits
 from recd_format.dedup.gather import take_ranges
 from recd_format.errors import Reason, RecdFormatError
 from recd_format.jagged import Column
-from recd_format.reader.stripe import FieldData
+from recd_format.reader.data import FieldData
 
 __all__ = ["expand", "unique_column"]
 

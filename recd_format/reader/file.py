@@ -15,11 +15,12 @@ from recd_format.format.statistics import STATISTIC, decode_statistics
 from recd_format.format.stripe import STRIPE_CONTINUES
 from recd_format.format.tables import SectionId
 from recd_format.io import Source
+from recd_format.reader.data import StripeData
 from recd_format.reader.metadata import FileMetadata
 from recd_format.reader.options import ReadOptions
 from recd_format.reader.projection import Projection, project
-from recd_format.reader.stripe import StripeData, decode_stripe
 from recd_format.reader.streams import fetch
+from recd_format.reader.stripe import decode_stripe
 
 __all__ = ["FileReader"]
 

@@ -143,9 +143,11 @@ def _require_streams(
     group_owner = group + schema.num_fields
     good = has(fields, value_kind)
     good &= has(fields, int(StreamKind.WEIGHTS)) == weighted
-    good &= has(fields, int(StreamKind.LENGTHS)) == (jagged & ~window)
-    for kind in (StreamKind.LENGTHS, StreamKind.STARTS, StreamKind.CODES):
-        good &= ~window | has(group_owner, int(kind))
+    # A window group may have stripes without windows: there each field has its own lengths.
+    windowed = has(group_owner, int(StreamKind.STARTS)) & ~is_key
+    good &= ~windowed | (window & has(group_owner, int(StreamKind.CODES)))
+    good &= has(fields, int(StreamKind.LENGTHS)) == (jagged & ~windowed)
+    good &= is_key | (has(group_owner, int(StreamKind.LENGTHS)) == windowed)
     if not good.all():
         bad_stripe, bad_field = np.argwhere(~good)[0].tolist()
         raise RecdFormatError(

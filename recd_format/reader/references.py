@@ -14,7 +14,7 @@ from recd_format.errors import Reason, RecdFormatError
 from recd_format.format.validate import value_dtype
 
 if TYPE_CHECKING:
-    from recd_format.reader.stripe import FieldData, GroupData
+    from recd_format.reader.data import FieldData, GroupData
     from recd_format.reader.streams import StoredStreams
 
 __all__ = ["resolve_references"]

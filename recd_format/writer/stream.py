@@ -48,11 +48,11 @@ class LaidOutStripe:
 
 def lay_out(stripe: EncodedStripe, index: int) -> LaidOutStripe:
     """Place the streams of a stripe: 64-byte aligned, identical payloads once."""
-    records = np.zeros(len(stripe.streams), RECORD)
-    position = StripeHeader.size(len(records))
+    position = StripeHeader.size(len(stripe.streams))
+    rows: list[tuple[object, ...]] = []
     chunks: list[bytes | memoryview] = []
     placed: dict[tuple[int, int], tuple[int, memoryview]] = {}
-    for record, stream in zip(records, stripe.streams, strict=True):
+    for stream in stripe.streams:
         encoded = stream.encoded
         payload = memoryview(encoded.payload).cast("B")
         padding = bytes(-len(payload) % 64)
@@ -68,17 +68,23 @@ def lay_out(stripe: EncodedStripe, index: int) -> LaidOutStripe:
             placed[key] = (offset, payload)
             chunks += [payload, padding]
             position += padded(len(payload))
-        record["owner"] = stream.owner
-        record["stripe"] = index
-        record["kind"] = stream.kind
-        record["flags"] = stream.flags
-        record["chain"][: len(encoded.chain)] = encoded.chain
-        record["count"] = encoded.count
-        record["byte_offset"] = offset
-        record["stored"] = len(payload)
-        record["decoded"] = stream.decoded_bytes
-        record["xxh3"] = checksum
-        record["params"] = encoded.params if stream.params is None else stream.params
+        rows.append(
+            (
+                stream.owner,
+                index,
+                stream.kind,
+                stream.flags,
+                (*encoded.chain, 0, 0, 0, 0)[:4],
+                0,
+                encoded.count,
+                offset,
+                len(payload),
+                stream.decoded_bytes,
+                checksum,
+                encoded.params if stream.params is None else stream.params,
+            )
+        )
+    records = np.array(rows, RECORD)
     header = StripeHeader(
         index, stripe.rows, stripe.sessions, position, stripe.flags, sort_records(records)
     )

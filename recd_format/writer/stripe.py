@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recd_format.codec import Encoded, encode_best
+from recd_format.codec import Encoded, Role, encode_best
 from recd_format.constants import ROWS_OWNER
 from recd_format.dedup.exact import Scope, combine, encode_codes, first_equal
 from recd_format.dedup.gather import take_rows
@@ -27,7 +27,7 @@ from recd_format.writer.stream import EncodedStripe, Stream
 
 __all__ = ["StripeEncoder"]
 
-_ROLE_OF_KIND = {Kind.META: "meta", Kind.ORDER_KEY: "order_key"}
+_ROLE_OF_KIND: dict[Kind, Role] = {Kind.META: "meta", Kind.ORDER_KEY: "order_key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ class StripeEncoder:
             Where groups are encoded; the result does not depend on it.
         """
         rows = _Rows(columns, permutation, session_offsets)
-        parts = list(executor.map(lambda group: self._group(rows, group), range(len(self.plan.groups))))
+        groups = range(len(self.plan.groups))
+        parts = list(executor.map(lambda group: self._group(rows, group), groups))
         streams = self._row_streams(rows)
         statistics = np.zeros(0, STATISTIC)
         for group_streams, group_statistics in parts:
@@ -96,17 +97,19 @@ class StripeEncoder:
         owner: int,
         kind: StreamKind,
         values: NDArray[Any],
-        role: str,
+        role: Role,
         **extra: Any,
     ) -> list[Stream]:
         encoded = encode_best(values, role, self.profile)
         streams = []
         if encoded.dictionary is not None:
-            of = StreamKind.WEIGHT_DICTIONARY if kind is StreamKind.WEIGHTS else StreamKind.DICTIONARY
+            of = StreamKind.DICTIONARY
+            if kind is StreamKind.WEIGHTS:
+                of = StreamKind.WEIGHT_DICTIONARY
             streams += self._stream(owner, of, encoded.dictionary, "dictionary")
         return [*streams, Stream(owner, kind, encoded, values.nbytes, **extra)]
 
-    def _row_streams(self, rows: _Rows) -> list[Stream]:
+    def _row_streams(self, rows: _Rows) -> tuple[list[Stream], list[NDArray[np.void]]]:
         session_rows = np.diff(rows.session_offsets).astype("<u4")
         streams = self._stream(ROWS_OWNER, StreamKind.SESSION_ROWS, session_rows, "session_rows")
         key = next(
@@ -118,18 +121,22 @@ class StripeEncoder:
             lengths = column.lengths.astype("<u4")
             streams += self._stream(key, StreamKind.LENGTHS, lengths, "lengths")
         streams += self._stream(key, StreamKind.SESSION_KEY, column.values, "session_key")
-        return streams
+        return streams, _statistics(key, self.schema.fields[key], column)
 
     def _group(self, rows: _Rows, number: int) -> tuple[list[Stream], list[NDArray[np.void]]]:
         group = self.plan.groups[number]
         members = self.schema.groups[number].fields
         owner = len(self.schema.fields) + number
-        if group.mode == "window":
-            return self._window_group(rows, owner, members)
+        mode = group.mode
+        if mode == "window":
+            if _are_parallel([rows.columns[i] for i in members], rows.permutation):
+                return self._window_group(rows, owner, members)
+            # The sample that was planned from had parallel lists; this stripe has not.
+            mode = "session"
         unique = rows.permutation
         streams: list[Stream] = []
-        if group.mode != "none":
-            scope: Scope = group.mode
+        if mode != "none":
+            scope: Scope = mode
             first = [
                 first_equal(rows.columns[i], rows.permutation, rows.session_offsets, scope)
                 for i in members
@@ -138,7 +145,7 @@ class StripeEncoder:
             codes = encode_codes(joint, rows.session_offsets, scope)
             if len(codes.unique_rows) < len(rows.permutation):
                 unique = rows.permutation[codes.unique_rows]
-                streams += self._codes(owner, codes.codes, len(unique), group.mode == "stripe")
+                streams += self._codes(owner, codes.codes, len(unique), mode == "stripe")
         statistics = []
         for i in members:
             reference = self._reference_of(i) if unique is rows.permutation else None
@@ -213,11 +220,9 @@ class StripeEncoder:
         windows = find_windows(columns, rows.permutation, rows.session_offsets)
         unique = rows.permutation[windows.unique_rows]
         streams = self._codes(owner, windows.codes, len(unique), stripe_scope=False)
-        for kind, values, role in (
-            (StreamKind.LENGTHS, windows.lengths, "lengths"),
-            (StreamKind.STARTS, windows.starts, "starts"),
-        ):
-            streams += self._stream(owner, kind, values.astype("<u4"), role)
+        lengths, starts = windows.lengths.astype("<u4"), windows.starts.astype("<u4")
+        streams += self._stream(owner, StreamKind.LENGTHS, lengths, "lengths")
+        streams += self._stream(owner, StreamKind.STARTS, starts, "starts")
         for i, column in zip(members, columns, strict=True):
             base = 0 if column.offsets is None else int(column.offsets[0])
             positions = windows.timeline + base
@@ -228,6 +233,12 @@ class StripeEncoder:
             if column.validity is not None:
                 streams += self._validity(i, column.validity[unique])
         return streams, []
+
+
+def _are_parallel(columns: Sequence[Column], rows: NDArray[np.int64]) -> bool:
+    """True where all columns have lists of equal lengths in `rows`."""
+    lengths = [column.lengths[rows] for column in columns]
+    return all(np.array_equal(lengths[0], other) for other in lengths[1:])
 
 
 def _statistics(index: int, field: Field, column: Column) -> list[NDArray[np.void]]:
