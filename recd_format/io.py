@@ -6,6 +6,9 @@ protocols.
 
 from __future__ import annotations
 
+import os
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -17,7 +20,7 @@ from recd_format.constants import STREAM_ALIGNMENT
 from recd_format.errors import RecdInputError
 
 __all__ = [
-    "Arena",
+    "BufferPool",
     "ByteRange",
     "BytesLike",
     "ReadPlan",
@@ -94,6 +97,10 @@ class Sink(Protocol):
         """Remove what was written. Does nothing after `commit` or a first `abort`."""
 
 
+# Smaller arrays come from malloc without a page fault.
+_LEAST_POOLED = 64 << 10
+
+
 def aligned_empty(nbytes: int, alignment: int = STREAM_ALIGNMENT) -> NDArray[np.uint8]:
     """Allocate uint8 [nbytes], not initialised, whose address is a multiple of `alignment`."""
     raw = np.empty(nbytes + alignment, np.uint8)
@@ -101,35 +108,67 @@ def aligned_empty(nbytes: int, alignment: int = STREAM_ALIGNMENT) -> NDArray[np.
     return raw[start : start + nbytes]
 
 
-class Arena:
-    """A buffer that is kept and grown, so that repeated reads touch no new pages.
+class BufferPool:
+    """Buffers that come back to the pool when the last array on them is gone.
 
-    What `take` returned is overwritten after the next `take`: one arena per thread and purpose.
+    Reading stripe after stripe then touches no new pages: on trivago page faults were 8 of 25 ms
+    (measured). Arrays that a caller keeps are his, and their buffer is not used again.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Most bytes kept while nobody uses them.
 
     Examples
     --------
-    >>> arena = Arena()
-    >>> arena.take(100).shape
-    (100,)
+    >>> pool = BufferPool()
+    >>> array = pool.take(100_000)
+    >>> array.shape
+    (100000,)
+    >>> del array
+    >>> pool.idle_bytes >= 100_000
+    True
     """
 
-    def __init__(self) -> None:
-        self._buffer = aligned_empty(0)
+    def __init__(self, max_bytes: int = 128 << 20) -> None:
+        self._max_bytes = max_bytes
+        self._idle: list[NDArray[np.uint8]] = []
+        self._renew_lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        # Reentrant: a finalizer may run inside `take`, in the same thread.
+        self._lock = threading.RLock()
 
     @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return len(self._buffer)
+    def idle_bytes(self) -> int:
+        """Bytes of the buffers that nobody uses."""
+        with self._lock:
+            return sum(len(buffer) for buffer in self._idle)
 
     def take(self, nbytes: int) -> NDArray[np.uint8]:
         """Return uint8 [nbytes], aligned to 64 bytes, with whatever was there before."""
-        if nbytes > len(self._buffer):
-            # Half as much again: stripes differ in size, and each growth faults every page in.
-            self._buffer = aligned_empty(max(nbytes, len(self._buffer) * 3 // 2))
-        return self._buffer[:nbytes]
+        if nbytes < _LEAST_POOLED:
+            return aligned_empty(nbytes)
+        with self._lock:
+            fitting = [i for i, b in enumerate(self._idle) if nbytes <= len(b) <= 4 * nbytes]
+            best = min(fitting, key=lambda i: len(self._idle[i]), default=None)
+            # A quarter more: stripes differ a little in size.
+            buffer = aligned_empty(nbytes + nbytes // 4) if best is None else self._idle.pop(best)
+        # Views refer to `lent`, not to the buffer below it: a memoryview is no array to skip to.
+        lent = np.frombuffer(memoryview(buffer), np.uint8)
+        weakref.finalize(lent, self._give_back, buffer).atexit = False
+        return lent[:nbytes]
 
-    def __reduce__(self) -> tuple[type[Arena], tuple[()]]:
-        return (Arena, ())
+    def _give_back(self, buffer: NDArray[np.uint8]) -> None:
+        with self._lock:
+            self._idle.append(buffer)
+            while sum(len(b) for b in self._idle) > self._max_bytes:
+                self._idle.pop(0)
+
+    def __reduce__(self) -> tuple[type[BufferPool], tuple[int]]:
+        return (BufferPool, (self._max_bytes,))
 
 
 @dataclass(frozen=True, slots=True)

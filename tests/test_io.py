@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recd_format import RecdInputError
-from recd_format.io import Arena, aligned_empty, coalesce
+from recd_format.io import BufferPool, aligned_empty, coalesce
 
 RANGES = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 40)), max_size=20)
 
@@ -64,10 +64,24 @@ def test_memory_is_aligned(nbytes: int) -> None:
     assert nbytes == 0 or memory.ctypes.data % 64 == 0
 
 
-def test_an_arena_keeps_its_memory() -> None:
-    arena = Arena()
-    first = arena.take(1000)
-    assert arena.take(10).ctypes.data == first.ctypes.data
-    assert arena.take(1001).ctypes.data % 64 == 0
-    assert arena.nbytes >= 1500
-    assert pickle.loads(pickle.dumps(arena)).nbytes == 0
+def test_a_pool_lends_a_buffer_again_once_nobody_refers_to_it() -> None:
+    pool = BufferPool()
+    first = pool.take(100_000)
+    address = first.ctypes.data
+    part = first[64:128].view("<u4")
+    del first
+    second = pool.take(100_000)
+    assert second.ctypes.data != address, "a view still refers to the first buffer"
+    del part
+    third = pool.take(90_000)
+    assert third.ctypes.data == address
+    assert third.ctypes.data % 64 == 0
+    assert len(third) == 90_000
+
+
+def test_a_pool_keeps_no_more_than_it_may() -> None:
+    pool = BufferPool(max_bytes=200_000)
+    arrays = [pool.take(100_000) for _ in range(4)]
+    arrays.clear()
+    assert 100_000 <= pool.idle_bytes <= 200_000
+    assert pickle.loads(pickle.dumps(pool)).idle_bytes == 0

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from recd_format.api.file import RecdFile
 from recd_format.api.file import open as open_file
-from recd_format.api.rows import RowRange, normalise_rows
+from recd_format.api.rows import RowRange, normalise_rows, row_numbers
 from recd_format.arrow.sources import schema_difference
 from recd_format.errors import RecdInputError
 from recd_format.filesystem import list_files
@@ -127,7 +127,7 @@ class RecdDataset:
 
     def take(self, indices: ArrayLike, columns: Sequence[str] | None = None) -> pa.Table:
         """Read single rows, in the order given."""
-        return self.read(columns, np.asarray(indices, np.int64).reshape(-1))
+        return self.read(columns, row_numbers(indices))
 
     def iter_batches(
         self, batch_size: int = 65_536, columns: Sequence[str] | None = None

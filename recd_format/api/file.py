@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from recd_format.api.rows import RowRange, normalise_rows, split_rows
+from recd_format.api.rows import RowRange, normalise_rows, row_numbers, split_rows
 from recd_format.api.tables import stripe_table
 from recd_format.arrow import (
     arrow_schema_of,
@@ -174,7 +174,7 @@ class RecdFile:
 
     def take(self, indices: ArrayLike, columns: Sequence[str] | None = None) -> pa.Table:
         """Read single rows, in the order given; only what they need is decoded."""
-        return self.read(columns, np.asarray(indices, np.int64).reshape(-1))
+        return self.read(columns, row_numbers(indices))
 
     def iter_batches(
         self, batch_size: int = _BATCH_ROWS, columns: Sequence[str] | None = None
@@ -238,7 +238,7 @@ class RecdFile:
     def _names(self, columns: Sequence[str] | None) -> list[str]:
         if columns is None:
             return list(self._reader.schema.names)
-        if isinstance(columns, str):
+        if isinstance(columns, str) or not isinstance(columns, Iterable):
             raise RecdInputError(f"columns={columns!r}: expected a list of names")
         names = list(columns)
         if len(set(names)) != len(names):

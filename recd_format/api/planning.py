@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from recd_format.codec import encode_best
@@ -16,7 +17,7 @@ from recd_format.format.schema import Field, Group, Kind, Schema, ValueType
 from recd_format.jagged import Column
 from recd_format.writer.options import Profile, WriteOptions
 
-__all__ = ["make_plan", "schema_of"]
+__all__ = ["make_plan", "schema_of", "split_windows"]
 
 # Enough that the share of rows that change is known to a few percent; 5,000 fields take 2 s.
 _SAMPLE_ROWS = 8192
@@ -73,6 +74,30 @@ def _size_of(profile: Profile) -> Callable[[NDArray[Any]], int]:
     return size_of
 
 
+def split_windows(plan: Plan, fields: Sequence[Field], columns: Sequence[Column]) -> Plan:
+    """Return `plan` with window groups split where lists are not parallel in every row.
+
+    A plan is made from a sample, or from another log, and window groups are fixed for a file.
+    """
+    column_of = {field.name: column for field, column in zip(fields, columns, strict=True)}
+    groups = []
+    for group in plan.groups:
+        parts: list[tuple[NDArray[Any], list[str]]] = []
+        for name in group.fields if group.mode == "window" else ():
+            lengths = column_of[name].lengths
+            for known, names in parts:
+                if np.array_equal(known, lengths):
+                    names.append(name)
+                    break
+            else:
+                parts.append((lengths, [name]))
+        if len(parts) < 2:
+            groups.append(group)
+        else:
+            groups += [replace(group, fields=tuple(names)) for _, names in parts]
+    return replace(plan, groups=tuple(groups))
+
+
 def schema_of(fields: Sequence[Field], plan: Plan) -> Schema:
     """Return the schema of a file that is written by `plan`.
 
@@ -89,6 +114,10 @@ def schema_of(fields: Sequence[Field], plan: Plan) -> Schema:
         raise RecdInputError(
             f"the plan is for other columns; not in both: {', '.join(missing[:5])}"
         )
+    for group in plan.groups:
+        scalars = [name for name in group.fields if not fields[names[name]].is_jagged]
+        if group.mode == "window" and scalars:
+            raise RecdInputError(f"the plan keeps {scalars[0]!r} as windows, but it is no list")
     grouped = list(fields)
     groups = []
     for number, group in enumerate(plan.groups):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recd_format.errors import RecdInputError
 
-__all__ = ["RowRange", "normalise_rows", "split_rows"]
+__all__ = ["RowRange", "normalise_rows", "row_numbers", "split_rows"]
 
 
 class RowRange(NamedTuple):
@@ -18,6 +18,14 @@ class RowRange(NamedTuple):
 
     begin: int
     end: int
+
+
+def row_numbers(indices: ArrayLike) -> NDArray[np.generic]:
+    """Return the row numbers of a `take`; RecdInputError where they are none."""
+    numbers = np.asarray(indices).reshape(-1)
+    if len(numbers) and numbers.dtype.kind not in "iu":
+        raise RecdInputError(f"indices: expected row numbers, found {numbers.dtype}")
+    return numbers
 
 
 def normalise_rows(
@@ -49,18 +57,20 @@ def normalise_rows(
         if step == 1:
             return RowRange(begin, max(begin, end)), None
         rows = np.arange(begin, end, step)
-    numbers = np.asarray(rows)
+    numbers = np.atleast_1d(np.asarray(rows))
     if numbers.dtype == np.bool_:
         if len(numbers) != num_rows:
             raise RecdInputError(f"rows: a mask of {len(numbers)} for {num_rows} rows")
         return np.flatnonzero(numbers), None
     if len(numbers) and numbers.dtype.kind not in "iu":
         raise RecdInputError(f"rows: expected integers, found {numbers.dtype}")
-    numbers = numbers.astype(np.int64).reshape(-1)
-    wrapped = np.where(numbers < 0, numbers + num_rows, numbers)
-    wrong = (wrapped < 0) | (wrapped >= num_rows)
+    numbers = numbers.reshape(-1)
+    # Before the cast: a uint64 may be a negative int64.
+    wrong = (numbers < -num_rows) | (numbers >= num_rows)
     if wrong.any():
         raise RecdInputError(f"row {int(numbers[np.argmax(wrong)])} of a file of {num_rows} rows")
+    numbers = numbers.astype(np.int64)
+    wrapped = np.where(numbers < 0, numbers + num_rows, numbers)
     unique, order = np.unique(wrapped, return_inverse=True)
     if np.array_equal(order, np.arange(len(unique))):
         return unique, None

@@ -13,8 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recd_format.api.durations import duration_in, units_per_second
-from recd_format.api.file import open as open_file
-from recd_format.api.planning import make_plan, schema_of
+from recd_format.api.planning import make_plan, schema_of, split_windows
 from recd_format.api.progress import Progress
 from recd_format.api.report import WriteReport, group_warnings, span_warning
 from recd_format.arrow import (
@@ -35,6 +34,7 @@ from recd_format.format.metadata import encode_metadata
 from recd_format.format.tables import SectionId
 from recd_format.io import Sink
 from recd_format.jagged import Column, session_ids
+from recd_format.reader.stats import stats_of
 from recd_format.writer.contiguous import Contiguity
 from recd_format.writer.cut import cut_stripes
 from recd_format.writer.file import FileWriter
@@ -115,6 +115,7 @@ class RecdWriter:
         filesystem: Any = None,
     ) -> None:
         self._started = time.perf_counter()
+        _check_types(labels, dedup, kinds, plan)
         self._options = WriteOptions(profile=profile, stripe_rows=stripe_rows)
         self._arrow_schema = schema
         self._fields = infer_schema(
@@ -149,7 +150,6 @@ class RecdWriter:
         self._progress = Progress(progress)
         self._executor = ThreadPoolExecutor(self._options.threads)
         self._sink: Sink = open_sink(where, filesystem=filesystem)
-        self._where, self._filesystem = where, filesystem
         self._open: tuple[FileWriter, StripeEncoder] | None = None
         self._closed = False
 
@@ -178,6 +178,9 @@ class RecdWriter:
         """
         if self._closed:
             raise RecdInputError("the writer is closed")
+        if not isinstance(batch, (pa.RecordBatch, pa.Table)):
+            kind = type(batch).__name__
+            raise RecdInputError(f"expected a record batch or a table, found {kind}")
         if not batch.schema.equals(self._arrow_schema):
             raise RecdInputError(
                 f"batch after row {self._written_rows + self._pending_rows}: its schema differs "
@@ -234,11 +237,13 @@ class RecdWriter:
         self._closed = True
         self._executor.shutdown()
         self._progress.stop()
-        return self._report(bytes_out, plan)
+        return self._report(file, bytes_out, plan)
 
-    def _report(self, bytes_out: int, plan: Plan) -> WriteReport:
-        with open_file(self._where, filesystem=self._filesystem) as written:
-            stats = written.stats()
+    def _report(self, file: FileWriter, bytes_out: int, plan: Plan) -> WriteReport:
+        # Of what was written, not of what is there now: `where` may be write-only, or replaced.
+        stats = stats_of(
+            file.schema, file.records(), file.stripe_rows, file.num_sessions, bytes_out
+        )
         spans = np.concatenate([np.zeros(0, np.int64), *self._spans])
         p99 = None
         if self._units is not None and len(spans):
@@ -325,11 +330,26 @@ class RecdWriter:
             plan = self._plan
             if plan is None:
                 plan = make_plan(self._fields, columns, clustering, self._dedup, self._options)
-            self._plan = plan
+            schema_of(self._fields, plan)
+            self._plan = plan = split_windows(plan, self._fields, columns)
             schema = schema_of(self._fields, plan)
             encoder = StripeEncoder(schema, plan, self._options.profile)
             self._open = FileWriter(self._sink, schema), encoder
         return self._open
+
+
+def _check_types(labels: Any, dedup: Any, kinds: Any, plan: Any) -> None:
+    """Raise where an argument is not of its type: what would fail late, and far from here."""
+    if not isinstance(labels, (str, Sequence)):
+        raise RecdInputError(f"labels={labels!r}: expected a list of column names")
+    if not isinstance(dedup, (str, Mapping)):
+        raise RecdInputError(f"dedup={dedup!r}: expected a word, or a mode for each column named")
+    if not isinstance(kinds, (Mapping, type(None))):
+        raise RecdInputError(f"kinds={kinds!r}: expected a kind for each column named")
+    if not isinstance(plan, (Plan, type(None))):
+        raise RecdInputError(
+            f"plan: expected a Plan, such as report.plan, found {type(plan).__name__}"
+        )
 
 
 def _identities(keys: SessionCodes) -> NDArray[np.int64]:

@@ -168,20 +168,19 @@ def _views(data: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
     )
 
 
-def decode_many(
-    table: NDArray[Any], source: NDArray[np.uint8], arena: NDArray[np.uint8]
-) -> None:
+def decode_many(table: NDArray[Any], source: NDArray[np.uint8], arena: NDArray[np.uint8]) -> None:
     """Decode many streams with one kernel call, in the order of the table.
 
     Parameters
     ----------
     table : structured array of DESCRIPTOR
         A row a stream. ``kind``: its chain's number in BATCH_CHAINS. ``source``, ``stored``: its
-        bytes in `source`, starting at a multiple of 8. ``begin``, ``end``: the values wanted of its ``count``. ``target``: byte in `arena`, a
-        multiple of 8, where value `begin` goes, ``itemsize`` bytes each. ``stored_itemsize`` and
-        ``signed`` describe the stored type: signed integers are sign-extended where itemsize is
-        greater. ``params``: the value of a CONSTANT. ``dictionary``, ``dictionary_count``: byte
-        in `arena` of the entries, decoded to the same itemsize: by an earlier row, or before.
+        bytes in `source`, starting at a multiple of 8. ``begin``, ``end``: the values wanted of
+        its ``count``. ``target``: byte in `arena`, a multiple of 8, where value `begin` goes,
+        ``itemsize`` bytes each. ``stored_itemsize`` and ``signed`` describe the stored type:
+        signed integers are sign-extended where itemsize is greater. ``params``: the value of a
+        CONSTANT. ``dictionary``, ``dictionary_count``: byte in `arena` of the entries, decoded
+        to the same itemsize: by an earlier row, or before.
     source : uint8
         Stored bytes, 8-byte aligned.
     arena : uint8

@@ -295,7 +295,7 @@ def block_sums(
     """Return the sum before each block of 1,024 values, uint64 [blocks].
 
     None where the chain stores none: the caller then sums the decoded values. For a BITPACK
-    stream of codes the sum counts the ones; a CONSTANT stream of codes can only be all ones.
+    stream of codes the sum counts the ones.
 
     Raises
     ------

@@ -27,5 +27,5 @@ def encode_constant(values: NDArray[np.uint64]) -> Encoded:
 
 
 def constant_sums(count: int, params: int) -> NDArray[np.uint64]:
-    """Return the sum before each block; for codes (0 or 1) it also counts the ones."""
+    """Return the sum before each block."""
     return np.arange(num_blocks(count), dtype=np.uint64) * np.uint64(BLOCK_VALUES * params % 2**64)

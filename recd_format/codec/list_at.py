@@ -70,30 +70,30 @@ def unpack_reference(params: int) -> ListReference:
 
 @kernel(
     "int64(const int64[::1], const int32[::1], const int32[::1], const int64[::1], "
-    "const int32[::1], const uint8[::1], int64, int64, const uint8[::1], const uint64[::1], "
-    "uint8[::1], uint64[::1])"
+    "const int32[::1], const uint8[::1], int64, int64, const uint8[::1], const uint32[::1], "
+    "const uint64[::1], uint8[::1], uint32[::1], uint64[::1])"
 )
 def resolve_rows(  # type: ignore[no-untyped-def]
-    starts, lengths, lookup, index, index_lookup, validity, base, itemsize, v1, v8, o1, o8
+    starts, lengths, lookup, index, index_lookup, validity, base, itemsize, v1, v4, v8, o1, o4, o8
 ):
     """Copy each row's element; returns the first row whose index is out of range, or -1."""
     total = len(v1) // itemsize
-    for row in range(len(o1) // itemsize):
-        if len(validity) > 0 and validity[row] == 0:
-            if itemsize == 8:
-                o8[row] = 0
-            else:
-                for k in range(itemsize):
-                    o1[row * itemsize + k] = 0
+    for i in range(np.uint64(len(o1) // itemsize)):
+        row = np.int64(i)
+        if len(validity) > 0 and validity[i] == 0:
+            for k in range(itemsize):
+                o1[row * itemsize + k] = 0
             continue
-        unique = lookup[row] if len(lookup) > 0 else row
-        at = index[index_lookup[row] if len(index_lookup) > 0 else row] - base
+        unique = np.uint64(lookup[i]) if len(lookup) > 0 else i
+        at = index[np.uint64(index_lookup[i]) if len(index_lookup) > 0 else i] - base
         start = starts[unique]
         if at < 0 or at >= lengths[unique] or start < 0 or start >= total - at:
             return row
         at += start
         if itemsize == 8:
-            o8[row] = v8[at]
+            o8[i] = v8[np.uint64(at)]
+        elif itemsize == 4:
+            o4[i] = v4[np.uint64(at)]
         else:
             for k in range(itemsize):
                 o1[row * itemsize + k] = v1[at * itemsize + k]
@@ -101,6 +101,8 @@ def resolve_rows(  # type: ignore[no-untyped-def]
 
 
 _ALL = np.zeros(0, np.int32)
+_NO_WORDS = np.zeros(0, np.uint32)
+_NO_LONGS = np.zeros(0, np.uint64)
 
 
 class Rows(NamedTuple):
@@ -131,6 +133,7 @@ def resolve(
     *,
     base: int = 0,
     validity: NDArray[Any] | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Return ``values[starts[row] + index[row] - base]`` of every row.
 
@@ -146,6 +149,8 @@ def resolve(
         Place in the row's list.
     validity : bool or uint8 [rows], optional
         Rows that are not valid give zero bits and their index is not looked at.
+    out : 1-D, contiguous, of the dtype of `values`, shape [rows], optional
+        Where the result goes.
 
     Raises
     ------
@@ -154,12 +159,16 @@ def resolve(
     """
     size = bits_dtype(values.dtype).itemsize
     rows = starts.num_rows
-    if not rows == index.num_rows or (validity is not None and len(validity) != rows):
+    if (
+        rows != index.num_rows
+        or len(lengths) != len(starts.entries)
+        or (validity is not None and len(validity) != rows)
+    ):
         raise RecdInputError("LIST_AT takes a list, an index and a validity for each row")
-    out = np.empty(rows, values.dtype)
+    out = np.empty(rows, values.dtype) if out is None else out
     v1, o1 = np.ascontiguousarray(values).view(np.uint8), out.view(np.uint8)
-    whole = np.zeros(0, np.uint64)
-    v8, o8 = (v1.view("<u8"), o1.view("<u8")) if size == 8 else (whole, whole)
+    v4, o4 = (v1.view("<u4"), o1.view("<u4")) if size == 4 else (_NO_WORDS, _NO_WORDS)
+    v8, o8 = (v1.view("<u8"), o1.view("<u8")) if size == 8 else (_NO_LONGS, _NO_LONGS)
     row = resolve_rows(
         np.ascontiguousarray(starts.entries, np.int64),
         np.ascontiguousarray(lengths, np.int32),
@@ -167,7 +176,7 @@ def resolve(
         np.ascontiguousarray(index.entries, np.int64),
         _ALL if index.lookup is None else index.lookup,
         np.zeros(0, np.uint8) if validity is None else np.ascontiguousarray(validity).view("u1"),
-        base, size, v1, v8, o1, o8,
+        base, size, v1, v4, v8, o1, o4, o8,
     )  # fmt: skip
     if row >= 0:
         raise RecdFormatError(

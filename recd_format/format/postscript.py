@@ -61,9 +61,7 @@ def encode_postscript(postscript: Postscript) -> bytes:
     return row.tobytes()
 
 
-def decode_postscript(
-    data: bytes | memoryview, file_bytes: int, location: Location
-) -> Postscript:
+def decode_postscript(data: bytes | memoryview, file_bytes: int, location: Location) -> Postscript:
     """Parse the last 128 bytes of a file of `file_bytes` bytes.
 
     Raises

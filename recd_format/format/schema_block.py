@@ -6,10 +6,10 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from recd_format.constants import Limits
-from recd_format.errors import Location, Reason, RecdFormatError
+from recd_format.errors import Location, Reason, RecdFormatError, RecdInputError
 from recd_format.format.schema import Field, Group, Kind, Schema, Shape, ValueType
 
-__all__ = ["FIELD", "SchemaBlock", "encode_schema", "name_hash"]
+__all__ = ["FIELD", "NULLABLE", "SchemaBlock", "encode_schema", "name_hash"]
 
 HEADER: np.dtype[np.void] = np.dtype(
     [("fields", "<u4"), ("groups", "<u4"), ("heap_bytes", "<u4"), ("reserved", "<u4")]
@@ -31,7 +31,7 @@ FIELD: np.dtype[np.void] = np.dtype(
 )
 GROUP: np.dtype[np.void] = np.dtype([("flags", "<u4"), ("fields", "<u4")])
 
-_NULLABLE = 1
+NULLABLE = 1
 _WINDOW = 1
 _NO_GROUP = 0xFFFFFFFF
 _MAX_NAME_BYTES = 0xFFFF
@@ -48,7 +48,13 @@ def encode_schema(schema: Schema) -> bytes:
     fields = np.zeros(len(names), FIELD)
     lengths = np.array([len(name) for name in names], np.int64)
     if lengths.max(initial=0) > _MAX_NAME_BYTES:
-        raise ValueError(f"a field name has more than {_MAX_NAME_BYTES} bytes")
+        longest = schema.fields[int(lengths.argmax())].name
+        raise RecdInputError(
+            f"column {longest[:40]!r}…: a name of {lengths.max()} bytes, at most "
+            f"{_MAX_NAME_BYTES} fit"
+        )
+    if (lengths == 0).any():
+        raise RecdInputError(f"column {int(lengths.argmin())} has no name")
     fields["name_bytes"] = lengths
     fields["name_offset"] = np.concatenate([[0], lengths.cumsum()[:-1]]) if names else 0
     for row, field, name in zip(fields, schema.fields, names, strict=True):
@@ -57,7 +63,7 @@ def encode_schema(schema: Schema) -> bytes:
         row["shape"] = field.shape
         row["value_type"] = field.value_type
         row["weight_type"] = field.weight_type or 0
-        row["flags"] = _NULLABLE if field.nullable else 0
+        row["flags"] = NULLABLE if field.nullable else 0
         row["width"] = field.width
         row["group"] = field.group if field.group >= 0 else _NO_GROUP
     groups = np.zeros(len(schema.groups), GROUP)
@@ -189,7 +195,7 @@ class SchemaBlock:
             value_type=ValueType(int(row["value_type"])),
             weight_type=ValueType(weight) if weight else None,
             width=int(row["width"]),
-            nullable=bool(row["flags"] & _NULLABLE),
+            nullable=bool(row["flags"] & NULLABLE),
             group=-1 if group == _NO_GROUP else group,
         )
 

@@ -55,9 +55,7 @@ def _bits(values: NDArray[np.generic]) -> NDArray[np.uint64]:
     return values.astype("<u8")
 
 
-def statistic_values(
-    bits: NDArray[np.uint64], dtype: np.dtype[np.generic]
-) -> NDArray[np.generic]:
+def statistic_values(bits: NDArray[np.uint64], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
     """Return stored minima or maxima as values of `dtype`."""
     if dtype.kind == "f":
         return bits.astype(f"<u{dtype.itemsize}").view(dtype)

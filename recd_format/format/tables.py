@@ -205,13 +205,17 @@ def _check(
                 raise RecdFormatError(
                     Reason.STRIPE, f"ends at byte {end}, after byte {directory_offset}", where
                 )
-            if not 0 < sessions <= rows or rows > limits.stripe_rows:
+            if rows > limits.stripe_rows:
                 raise RecdFormatError(
-                    Reason.LIMIT, f"{rows} rows in {sessions} sessions", where
+                    Reason.LIMIT, f"{rows} rows, limit {limits.stripe_rows}", where
                 )
+            if not 0 < sessions <= rows:
+                raise RecdFormatError(Reason.STRIPE, f"{sessions} sessions of {rows} rows", where)
+    if len(np.unique(tables.sections["id"])) != len(tables.sections):
+        raise RecdFormatError(Reason.SECTION, "two sections have the same id", location)
     for row in tables.sections.tolist():
-        identifier, flags, byte_offset, size, _checksum = row
-        if byte_offset + size > directory_offset + (1 << 62) or size > limits.metadata_bytes:
+        identifier, flags, _byte_offset, size, _checksum = row
+        if size > limits.metadata_bytes:
             raise RecdFormatError(Reason.LIMIT, f"section {identifier} of {size} bytes", location)
         if flags & SectionId.REQUIRED_FLAG and identifier not in SectionId.KNOWN:
             raise RecdFormatError(

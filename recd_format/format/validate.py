@@ -17,7 +17,7 @@ from recd_format.constants import ROWS_OWNER, STREAM_ALIGNMENT, Limits
 from recd_format.errors import Location, Reason, RecdFormatError
 from recd_format.format.record import RECORD, Records, StreamKind, kind_mask
 from recd_format.format.schema import Shape, ValueType
-from recd_format.format.schema_block import SchemaBlock
+from recd_format.format.schema_block import NULLABLE, SchemaBlock
 from recd_format.format.stripe import HEADER
 
 __all__ = ["record_chain", "stream_types", "validate_ranges", "validate_records", "value_dtype"]
@@ -95,7 +95,7 @@ def validate_records(
     Raises
     ------
     RecdFormatError
-        RECORD, CHAIN, LIMIT.
+        RECORD, CHAIN, LIMIT, VALIDITY.
     """
     kinds = records["kind"]
     owners = records["owner"].astype(np.int64)
@@ -127,9 +127,10 @@ def validate_records(
     rows = stripes["rows"][records["stripe"]]
     sessions = stripes["sessions"][records["stripe"]]
     require(sizes > 0, Reason.RECORD, "a weight stream of a field without weights")
-    require(
-        records["decoded"] == counts * sizes.astype(np.uint64), Reason.RECORD, "decoded bytes"
-    )
+    require(records["decoded"] == counts * sizes.astype(np.uint64), Reason.RECORD, "decoded bytes")
+    nullable = schema.fields["flags"][np.where(is_field, owners, 0)] & NULLABLE != 0
+    is_validity = kinds == int(StreamKind.VALIDITY)
+    require(~is_validity | nullable, Reason.VALIDITY, "validity of a field that has no nulls")
     is_codes = kinds == int(StreamKind.CODES)
     require((kinds != StreamKind.SESSION_ROWS) | (counts == sessions), Reason.RECORD, "sessions")
     require(~is_codes | (counts == rows), Reason.RECORD, "codes of rows")

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recd_format.errors import RecdInputError
+from recd_format.errors import Reason, RecdFormatError, RecdInputError
 from recd_format.format.metadata import decode_metadata
 from recd_format.format.schema import Schema
 from recd_format.format.statistics import STATISTIC, decode_statistics
 from recd_format.format.stripe import STRIPE_CONTINUES
 from recd_format.format.tables import SectionId
-from recd_format.io import Source
+from recd_format.io import BufferPool, Source
 from recd_format.reader.data import StripeData
 from recd_format.reader.metadata import FileMetadata
 from recd_format.reader.options import ReadOptions
 from recd_format.reader.projection import Projection, project
-from recd_format.reader.streams import fetch
+from recd_format.reader.streams import StoredStreams, fetch
 from recd_format.reader.stripe import decode_stripe
 
 __all__ = ["FileReader"]
+
+# One for all files of the process: they are read one after the other.
+_BUFFERS = BufferPool()
 
 
 class FileReader:
@@ -62,6 +66,10 @@ class FileReader:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[type[FileReader], tuple[Source, ReadOptions]]:
+        # Opened again where it arrives: small to send, and no torn view of a replaced file.
+        return (FileReader, (self.source, self.options))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -105,9 +113,12 @@ class FileReader:
 
     def field_index(self, name: str) -> int:
         """Index of a field by name; RecdInputError where there is none."""
-        index = self.metadata.tables.find(name)
+        index = self.metadata.tables.find(name) if isinstance(name, str) else -1
         if index < 0:
-            raise RecdInputError(f"{self.name}: no column {name!r}")
+            names = self.schema.names
+            close = difflib.get_close_matches(str(name), names, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the columns are {names[:20]}"
+            raise RecdInputError(f"{self.name}: there is no column {name!r}; {hint}")
         return index
 
     def project(self, fields: Sequence[int]) -> Projection:
@@ -136,11 +147,17 @@ class FileReader:
         RecdFormatError
             A stream is damaged or breaks a rule.
         """
+        streams = self.fetch_stripe(stripe, projection)
+        rows = int(self.metadata.tables.stripes["rows"][stripe])
+        return decode_stripe(streams, self.metadata.tables.schema, rows, begin, end)
+
+    def fetch_stripe(self, stripe: int, projection: Projection) -> StoredStreams:
+        """Read the stored bytes of a stripe, not yet decoded."""
         metadata = self.metadata
         row = metadata.tables.stripes[stripe]
         records = projection.of_stripe(stripe)
         gap = self.options.gap_bytes
-        streams = fetch(
+        return fetch(
             self.source,
             records,
             projection.types_of(stripe),
@@ -149,8 +166,8 @@ class FileReader:
             verify=self.options.verify_checksums,
             gap=self.source.gap_bytes if gap is None else gap,
             max_bytes=self.options.request_bytes,
+            allocate=_BUFFERS.take,
         )
-        return decode_stripe(streams, metadata.tables.schema, int(row["rows"]), begin, end)
 
     def user_metadata(self) -> dict[bytes, bytes]:
         """Key-value pairs given at writing."""
@@ -163,4 +180,10 @@ class FileReader:
         data = self.metadata.section(SectionId.STATISTICS)
         if data is None:
             return np.zeros(0, STATISTIC)
-        return decode_statistics(data, self.metadata.location("statistics"))
+        where = self.metadata.location("statistics")
+        entries = decode_statistics(data, where)
+        if (entries["field"] >= self.metadata.tables.schema.num_fields).any() or (
+            entries["stripe"] >= self.num_stripes
+        ).any():
+            raise RecdFormatError(Reason.SECTION, "statistics of no field or no stripe", where)
+        return entries

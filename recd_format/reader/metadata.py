@@ -10,13 +10,16 @@ from xxhash import xxh3_64_intdigest
 
 from recd_format.constants import (
     DIRECTORY_PAGE_BYTES,
+    HEAD_MAGIC,
     POSTSCRIPT_BYTES,
+    POSTSCRIPT_MAGIC,
     ROWS_OWNER,
     STRIPE_ALIGNMENT,
 )
 from recd_format.errors import Location, Reason, RecdFormatError
 from recd_format.format.postscript import Postscript, decode_postscript
 from recd_format.format.record import RECORD, Records
+from recd_format.format.stripe import STRIPE_CONTINUES
 from recd_format.format.tables import Tables, decode_tables
 from recd_format.io import Source, aligned_empty
 from recd_format.reader.options import ReadOptions
@@ -48,6 +51,8 @@ class FileMetadata:
         size = source.size()
         smallest = STRIPE_ALIGNMENT + POSTSCRIPT_BYTES
         if size < smallest:
+            if size >= len(HEAD_MAGIC):
+                self._require_magic()
             raise RecdFormatError(
                 Reason.TRUNCATED,
                 f"{size} bytes; the smallest file has {smallest}",
@@ -56,10 +61,12 @@ class FileMetadata:
         start = max(0, size - options.tail_bytes)
         tail = self._read(start, size - start)
         where = self.location("postscript")
-        self.postscript: Postscript = decode_postscript(
-            memoryview(tail)[-POSTSCRIPT_BYTES:], size, where
-        )
+        postscript = memoryview(tail)[-POSTSCRIPT_BYTES:]
+        if postscript[-8:] != POSTSCRIPT_MAGIC:
+            self._require_magic()
+        self.postscript: Postscript = decode_postscript(postscript, size, where)
         self.tables: Tables = self._tables(tail, start)
+        self._check_totals()
         self._directory: NDArray[np.uint8] | None = None
         self._verified = np.zeros(len(self.tables.page_checksums), np.bool_)
 
@@ -71,6 +78,30 @@ class FileMetadata:
         buffer = aligned_empty(size)
         self.source.read_into(byte_offset, buffer)
         return buffer
+
+    def _require_magic(self) -> None:
+        """Raise where the file does not even begin as one: it is of another kind."""
+        found = self._read(0, len(HEAD_MAGIC)).tobytes()
+        if found != HEAD_MAGIC:
+            raise RecdFormatError(
+                Reason.NOT_RECD,
+                f"not a recd file: starts with {found!r}, not {HEAD_MAGIC!r}",
+                self.location("head"),
+            )
+
+    def _check_totals(self) -> None:
+        """What the postscript counts is what the stripes have."""
+        postscript, stripes = self.postscript, self.tables.stripes
+        rows = sum(stripes["rows"].tolist())
+        cut = int(np.count_nonzero(stripes["flags"] & STRIPE_CONTINUES))
+        sessions = sum(stripes["sessions"].tolist()) - cut
+        if (rows, sessions) != (postscript.rows, postscript.sessions):
+            raise RecdFormatError(
+                Reason.SESSIONS,
+                f"the postscript counts {postscript.rows} rows in {postscript.sessions} sessions, "
+                f"the stripes have {rows} in {sessions}",
+                self.location("postscript"),
+            )
 
     def _tables(self, tail: NDArray[np.uint8], start: int) -> Tables:
         postscript, where = self.postscript, self.location("tables")
@@ -156,9 +187,13 @@ class FileMetadata:
             return None
         where = self.location(f"section {identifier}")
         offset, size = int(rows[0]["byte_offset"]), int(rows[0]["bytes"])
-        if offset + size > self.postscript.tables_offset:
+        begin = self.postscript.directory_offset + self.postscript.directory_bytes
+        end = self.postscript.tables_offset
+        if not begin <= offset <= offset + size <= end:
             raise RecdFormatError(
-                Reason.SECTION, f"{size} bytes at byte {offset} end after the tables begin", where
+                Reason.SECTION,
+                f"{size} bytes at byte {offset}, expected within bytes {begin} to {end}",
+                where,
             )
         data = self._read(offset, size)
         _check_sum(data, int(rows[0]["xxh3"]), where)

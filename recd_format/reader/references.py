@@ -44,6 +44,7 @@ def resolve_references(
         REFERENCE: an index is not within its row's list, or types disagree.
     """
     resolved = dict(fields)
+    owners = set(streams.records["owner"][references].tolist())
     for number in references.tolist():
         record = streams.records[number]
         owner = int(record["owner"])
@@ -61,6 +62,11 @@ def resolve_references(
                 f"field {owner} of {dtype} points at a list of {list_.values.dtype}",
             )
         starts, lengths = list_.ranges()
+        if reference.index_field in owners:
+            raise RecdFormatError(
+                Reason.REFERENCE,
+                f"field {owner}: its index, field {reference.index_field}, is a LIST_AT itself",
+            )
         if reference.index_field is None:
             index = Rows(own_index(number))
         else:
@@ -72,6 +78,7 @@ def resolve_references(
             index,
             base=reference.base,
             validity=field.validity,
+            out=streams.allocate(index.num_rows * dtype.itemsize).view(dtype),
         )
         resolved[owner] = replace(field, values=values)
     return resolved

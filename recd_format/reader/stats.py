@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recd_format.codec.base import chain_name
 from recd_format.format.record import CODES_STRIPE_SCOPE, Records, StreamKind
-from recd_format.format.schema import Field, Kind, Shape
+from recd_format.format.schema import Field, Kind, Schema, Shape
 from recd_format.format.validate import record_chain
 from recd_format.reader.file import FileReader
 
-__all__ = ["FieldStats", "FileStats", "GroupStats", "file_stats"]
+__all__ = ["FieldStats", "FileStats", "GroupStats", "file_stats", "stats_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,33 @@ class FileStats:
 
 
 def file_stats(reader: FileReader) -> FileStats:
-    """Return the statistics of an open file; reads the directory, no stripe."""
-    schema = reader.schema
-    records = reader.metadata.all_records()
-    stripe_rows = reader.stripe_rows
+    """Return what an open file saved; reads the directory, no stripe."""
+    return stats_of(
+        reader.schema,
+        reader.metadata.all_records(),
+        reader.stripe_rows,
+        reader.num_sessions,
+        reader.metadata.postscript.file_bytes,
+    )
+
+
+def stats_of(
+    schema: Schema,
+    records: Records,
+    stripe_rows: NDArray[np.int64],
+    sessions: int,
+    file_bytes: int,
+) -> FileStats:
+    """Return what a file saved.
+
+    Parameters
+    ----------
+    records
+        The directory: all records by (owner, stripe, kind).
+    stripe_rows
+        Rows of each stripe, int64 [stripes].
+    """
+    rows = int(stripe_rows.sum())
     owners = records["owner"].astype(np.int64)
     bounds = np.searchsorted(owners, np.arange(len(schema.fields) + len(schema.groups) + 1))
     groups = []
@@ -88,31 +112,24 @@ def file_stats(reader: FileReader) -> FileStats:
         place = len(schema.fields) + index
         own = records[bounds[place] : bounds[place + 1]]
         codes = own[own["kind"] == StreamKind.CODES]
-        rest = int(stripe_rows.sum()) - int(stripe_rows[codes["stripe"]].sum())
+        rest = rows - int(stripe_rows[codes["stripe"]].sum())
         groups.append(
             GroupStats(
                 index,
                 tuple(schema.fields[i].name for i in group.fields),
-                _mode(codes, group.window, len(stripe_rows)),
+                _mode(own, codes, group.window, len(stripe_rows)),
                 int(codes["params"].sum()) + rest,
                 _stored(own),
             )
         )
     fields = tuple(
-        _field(reader, field, records[bounds[i] : bounds[i + 1]], groups)
+        _field(field, records[bounds[i] : bounds[i + 1]], groups, rows, sessions)
         for i, field in enumerate(schema.fields)
     )
     streams = sum(field.bytes for field in fields) + sum(group.bytes for group in groups)
     streams += _stored(records[bounds[-1] :])
-    size = reader.metadata.postscript.file_bytes
     return FileStats(
-        reader.num_rows,
-        reader.num_sessions,
-        reader.num_stripes,
-        size,
-        size - streams,
-        fields,
-        tuple(groups),
+        rows, sessions, len(stripe_rows), file_bytes, file_bytes - streams, fields, tuple(groups)
     )
 
 
@@ -120,32 +137,33 @@ def _stored(records: Records) -> int:
     return int(records["stored"].sum())
 
 
-def _mode(codes: Records, window: bool, stripes: int) -> str:
-    if window:
+def _mode(records: Records, codes: Records, window: bool, stripes: int) -> str:
+    if window and not stripes:
         return "window"
-    modes = set()
+    windowed = records["stripe"][records["kind"] == StreamKind.STARTS]
+    modes = {"window"} if len(windowed) else set()
     if len(codes) < stripes or not stripes:
         modes.add("none")
-    for flags in codes["flags"].tolist():
+    for flags in codes["flags"][~np.isin(codes["stripe"], windowed)].tolist():
         modes.add("stripe" if flags & CODES_STRIPE_SCOPE else "session")
     return "+".join(sorted(modes))
 
 
 def _field(
-    reader: FileReader, field: Field, records: Records, groups: list[GroupStats]
+    field: Field, records: Records, groups: list[GroupStats], rows: int, sessions: int
 ) -> FieldStats:
     values = records[np.isin(records["kind"], (StreamKind.VALUES, StreamKind.SESSION_KEY))]
     is_key = field.kind is Kind.SESSION_KEY
-    unique = reader.num_sessions if is_key else groups[field.group].unique_rows
+    unique = sessions if is_key else groups[field.group].unique_rows
     return FieldStats(
         name=field.name,
         kind=field.kind.name.lower(),
         type=_type_name(field),
         mode="key" if is_key else groups[field.group].mode,
         group=field.group,
-        rows=reader.num_rows,
+        rows=rows,
         unique_rows=unique,
-        dedup_factor=reader.num_rows / unique if unique else 1.0,
+        dedup_factor=rows / unique if unique else 1.0,
         values=int(values["count"].sum()),
         chains=_chains(records),
         bytes=_stored(records),

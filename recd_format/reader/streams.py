@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -36,6 +37,8 @@ class StoredStreams:
         Where each stream begins in `buffer`.
     location : Location
         The stripe, for errors.
+    allocate : callable
+        Gives the memory to decode into: uint8 [n], aligned to 64 bytes.
     """
 
     records: Records
@@ -43,6 +46,7 @@ class StoredStreams:
     buffer: NDArray[np.uint8]
     positions: NDArray[np.int64]
     location: Location
+    allocate: Callable[[int], NDArray[np.uint8]] = aligned_empty
 
     def payload(self, index: int) -> NDArray[np.uint8]:
         """Stored bytes of stream number `index`."""
@@ -64,6 +68,7 @@ def fetch(
     verify: bool,
     gap: int,
     max_bytes: int,
+    allocate: Callable[[int], NDArray[np.uint8]] = aligned_empty,
 ) -> StoredStreams:
     """Read the stored bytes of `records`, neighbours together, and check their checksums.
 
@@ -78,12 +83,12 @@ def fetch(
     ranges = np.stack([records["byte_offset"][used].astype(np.int64), sizes[used]], axis=1)
     plan = coalesce(ranges, gap, max_bytes)
     span_starts = np.concatenate([[0], plan.spans[:, 1].cumsum()])
-    buffer = aligned_empty(int(span_starts[-1]))
+    buffer = allocate(int(span_starts[-1]))
     for (byte_offset, size), start in zip(plan.spans.tolist(), span_starts.tolist(), strict=False):
         source.read_into(stripe_offset + byte_offset, buffer[start : start + size])
     positions = np.zeros(len(records), np.int64)
     positions[used] = span_starts[plan.span] + plan.start
-    streams = StoredStreams(records, types, buffer, positions, location)
+    streams = StoredStreams(records, types, buffer, positions, location, allocate)
     if verify:
         _verify(streams, used, sizes)
     return streams
@@ -196,7 +201,7 @@ def decode_streams(
     table["target"] = starts
     table["dictionary"][owned] = starts[own:]
     table["dictionary_count"][owned] = counts[own:]
-    arena = aligned_empty(int(ends[-1]))
+    arena = streams.allocate(int(ends[-1]))
     chains = np.ascontiguousarray(records["chain"]).view("<u4").reshape(-1).tolist()
     # Dictionaries first: other chains gather from what they decode to.
     order = [*range(own, len(numbers)), *range(own)]

@@ -14,7 +14,7 @@ from recd_format.codec import block_sums, decode
 from recd_format.codec.base import CodecId
 from recd_format.constants import BLOCK_VALUES, ROWS_OWNER
 from recd_format.dedup.exact import decode_codes_many
-from recd_format.errors import Reason, RecdFormatError
+from recd_format.errors import Reason, RecdFormatError, RecdInputError
 from recd_format.format.record import CODES_MONOTONE, StreamKind, kind_mask
 from recd_format.format.schema import Kind, Shape
 from recd_format.format.schema_block import SchemaBlock
@@ -43,6 +43,7 @@ _ROUND_TWO = kind_mask(StreamKind.LENGTHS, StreamKind.STARTS, StreamKind.VALIDIT
 _ROUND_THREE = kind_mask(StreamKind.VALUES, StreamKind.WEIGHTS, StreamKind.SESSION_KEY)
 _DICTIONARIES = kind_mask(StreamKind.DICTIONARY, StreamKind.WEIGHT_DICTIONARY)
 _JAGGED = (int(Shape.LIST), int(Shape.WEIGHTED_LIST))
+_INT32_MAX = (1 << 31) - 1
 _UINT32, _INT32, _UINT8 = np.dtype("<u4"), np.dtype("<i4"), np.dtype("u1")
 
 
@@ -133,6 +134,8 @@ class _StripeDecoder:
         for place, number in enumerate(chosen.tolist()):
             inverse = decoded.values(number, _INT32)[self.begin - int(begin[place]) :]
             monotone = bool(flags[place] & CODES_MONOTONE)
+            if monotone and (inverse[1:] < inverse[:-1]).any():
+                raise self._fail(number, Reason.CODES, "codes that are flagged monotone go back")
             self._add_group(number, inverse, monotone, int(unique_rows[place]))
         for group in self.field_group.values():
             if group >= 0 and group not in self.groups:
@@ -168,7 +171,12 @@ class _StripeDecoder:
         if sums is None or not len(sums):
             return 0, 0
         block = min(value // BLOCK_VALUES, len(sums) - 1)
-        return block * BLOCK_VALUES, int(sums[block])
+        before = int(sums[block])
+        if before > _INT32_MAX:
+            raise self._fail(
+                number, Reason.ENCODING, f"sum {before} before block {block} is out of range"
+            )
+        return block * BLOCK_VALUES, before
 
     def _unique_range(self, owner: int) -> tuple[int, int]:
         """Unique rows wanted of a field or group; sessions are read whole."""
@@ -291,6 +299,12 @@ class _StripeDecoder:
 
     def _index_of(self, number: int) -> NDArray[np.int64]:
         """Indices that a LIST_AT stream holds itself."""
+        if self.counts[number] != self.rows:
+            raise self._fail(
+                number,
+                Reason.REFERENCE,
+                f"{self.counts[number]} indices, {self.rows} expected",
+            )
         values = decode(
             self.streams.chain(number),
             self.streams.payload(number),
@@ -343,6 +357,8 @@ def decode_stripe(
         Anything in the stripe that breaks a rule.
     """
     end = rows if end is None else end
+    if not 0 <= begin < end <= rows:
+        raise RecdInputError(f"rows {begin} to {end} of a stripe of {rows} rows")
     decoder = _StripeDecoder(streams, schema, rows, begin, end)
     session_offsets = decoder.session_offsets()
     decoder.decode_groups()

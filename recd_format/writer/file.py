@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from recd_format.constants import (
@@ -40,7 +41,7 @@ class FileWriter:
 
     def __init__(self, sink: Sink, schema: Schema) -> None:
         self._sink = sink
-        self._schema = schema
+        self.schema = schema
         self._records: list[Records] = []
         self._stripes: list[tuple[int, int, int, int, int, int]] = []
         self._statistics: list[np.ndarray[tuple[int], np.dtype[np.void]]] = []
@@ -83,6 +84,15 @@ class FileWriter:
         """Stripes written so far."""
         return len(self._stripes)
 
+    @property
+    def stripe_rows(self) -> NDArray[np.int64]:
+        """Rows of each stripe written so far, int64 [stripes]."""
+        return np.array([stripe[2] for stripe in self._stripes], np.int64)
+
+    def records(self) -> Records:
+        """Return the records of the stripes written so far, as the directory has them."""
+        return sort_records(np.concatenate([np.zeros(0, RECORD), *self._records]))
+
     def write_stripe(self, stripe: EncodedStripe) -> None:
         """Append a stripe."""
         if stripe.rows > Limits().stripe_rows:
@@ -116,7 +126,7 @@ class FileWriter:
             Section bytes by id (`format.tables.SectionId`); statistics are added by the writer.
         """
         self._align(STRIPE_ALIGNMENT)
-        records = sort_records(np.concatenate([np.zeros(0, RECORD), *self._records]))
+        records = self.records()
         directory_offset = self._position
         directory = memoryview(records.tobytes())
         checksums = [
@@ -131,7 +141,7 @@ class FileWriter:
             row["bytes"], row["xxh3"] = len(data), xxh3_64_intdigest(data)
             self._write(data)
         self._align(8)
-        block = encode_schema(self._schema)
+        block = encode_schema(self.schema)
         schema = SchemaBlock(block, Location(part="schema"), Limits())
         tables = encode_tables(
             Tables(
@@ -173,7 +183,7 @@ class FileWriter:
         return rows[np.lexsort((rows["stripe"], rows["field"]))].tobytes()
 
     def _owners(self, records: Records) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-        count = len(self._schema.fields) + len(self._schema.groups) + 1
+        count = len(self.schema.fields) + len(self.schema.groups) + 1
         owner = records["owner"].astype(np.int64)
         owner[owner == ROWS_OWNER] = count - 1
         owners = np.zeros(count, OWNER)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Literal, get_args
 
+from recd_format.constants import Limits
 from recd_format.errors import RecdInputError
 
 __all__ = ["Profile", "WriteOptions"]
@@ -16,6 +18,8 @@ Profile = Literal["gpu", "balanced", "small"]
 _STRIPE_ROWS = {"gpu": 65_536, "balanced": 65_536, "small": 1 << 20}
 _STRIPE_BYTES = {"gpu": 128 << 20, "balanced": 128 << 20, "small": 512 << 20}
 _LEAST_STRIPE_ROWS = 1024
+# A stripe closes at twice its rows at the latest.
+_MOST_STRIPE_ROWS = Limits().stripe_rows // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,13 @@ class WriteOptions:
             raise RecdInputError(
                 f"profile={self.profile!r}: expected one of {', '.join(get_args(Profile))}"
             )
-        if self.stripe_rows is not None and not 1 <= self.stripe_rows <= 1 << 23:
-            raise RecdInputError(f"stripe_rows={self.stripe_rows}: expected 1 to {1 << 23}")
+        rows: object = self.stripe_rows
+        if rows is not None and not (
+            isinstance(rows, Integral) and 1 <= int(rows) <= _MOST_STRIPE_ROWS
+        ):
+            raise RecdInputError(
+                f"stripe_rows={rows!r}: expected an integer from 1 to {_MOST_STRIPE_ROWS}"
+            )
         if self.threads < 1:
             raise RecdInputError(f"threads={self.threads}: expected at least 1")
 

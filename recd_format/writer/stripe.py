@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recd_format.codec import Encoded, Role, encode_best
-from recd_format.constants import ROWS_OWNER
+from recd_format.constants import ROWS_OWNER, Limits
 from recd_format.dedup.exact import Scope, combine, encode_codes, first_equal
 from recd_format.dedup.gather import take_rows
 from recd_format.dedup.plan import Plan, ReferencePlan
 from recd_format.dedup.window import find_windows
+from recd_format.errors import RecdInputError
 from recd_format.format.record import CODES_MONOTONE, CODES_STRIPE_SCOPE, StreamKind
 from recd_format.format.schema import Field, Kind, Schema
 from recd_format.format.statistics import STATISTIC, field_statistics
@@ -27,6 +28,7 @@ from recd_format.writer.stream import EncodedStripe, Stream
 
 __all__ = ["StripeEncoder"]
 
+_MOST_VALUES = Limits().stream_values
 _ROLE_OF_KIND: dict[Kind, Role] = {Kind.META: "meta", Kind.ORDER_KEY: "order_key"}
 
 
@@ -81,11 +83,11 @@ class StripeEncoder:
         rows = _Rows(columns, permutation, session_offsets)
         groups = range(len(self.plan.groups))
         parts = list(executor.map(lambda group: self._group(rows, group), groups))
-        streams = self._row_streams(rows)
-        statistics = np.zeros(0, STATISTIC)
-        for group_streams, group_statistics in parts:
+        streams, entries = self._row_streams(rows)
+        for group_streams, group_entries in parts:
             streams += group_streams
-            statistics = np.concatenate([statistics, *group_statistics])
+            entries += group_entries
+        statistics = np.concatenate([np.zeros(0, STATISTIC), *entries])
         statistics["stripe"] = index
         flags = STRIPE_CONTINUES if continues else 0
         return EncodedStripe(
@@ -100,6 +102,12 @@ class StripeEncoder:
         role: Role,
         **extra: Any,
     ) -> list[Stream]:
+        if len(values) > _MOST_VALUES:
+            name = self.schema.fields[owner].name if owner < len(self.schema.fields) else "rows"
+            raise RecdInputError(
+                f"{name}: a stripe would hold {len(values)} values of it, at most {_MOST_VALUES} "
+                "fit; give a smaller stripe_rows"
+            )
         encoded = encode_best(values, role, self.profile)
         streams = []
         if encoded.dictionary is not None:

@@ -140,3 +140,9 @@ def test_unknown_profile_and_role_are_input_errors() -> None:
         encode_best(np.arange(3), "values", "tiny")
     with pytest.raises(RecdInputError, match="role"):
         encode_best(np.arange(3), "nothing", "small")
+
+
+def test_codes_that_are_all_new_leave_params_free() -> None:
+    # A codes record keeps its number of unique rows in params.
+    for profile in ("gpu", "balanced", "small"):
+        assert encode_best(np.ones(5000, "<u4"), "codes", profile).params == 0

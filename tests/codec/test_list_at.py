@@ -15,6 +15,7 @@ from recd_format.codec import (
     resolve,
     unpack_reference,
 )
+from recd_format.codec.list_at import Rows
 from recd_format.errors import Reason, RecdFormatError, RecdInputError
 
 
@@ -39,20 +40,20 @@ def test_params_out_of_range_are_errors() -> None:
 @settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.lists(st.integers(-128, 127), min_size=1, max_size=6), min_size=1, max_size=20),
-    st.sampled_from("i1 <i2 <i4 <i8 <f4 <f8".split()),
+    st.sampled_from(["i1", "<i2", "<i4", "<i8", "<f4", "<f8"]),
     st.integers(0, 1),
     st.randoms(use_true_random=False),
 )
 def test_rows_get_their_element(rows: list[list[int]], dtype: str, base: int, random) -> None:
-    lengths = np.array([len(row) for row in rows])
-    starts = np.cumsum(lengths) - lengths
+    lengths = np.array([len(row) for row in rows], np.int32)
+    starts = Rows(np.cumsum(lengths, dtype=np.int64) - lengths)
     values = np.concatenate(rows).astype(dtype)
     index = np.array([random.randrange(len(row)) for row in rows])
     valid = np.array([random.random() < 0.8 for _ in rows])
-    got = resolve(starts, lengths, values, index + base, base=base)
+    got = resolve(starts, lengths, values, Rows(index + base), base=base)
     assert got.tolist() == [row[i] for row, i in zip(rows, index, strict=True)]
     index[~valid] = 99
-    got = resolve(starts, lengths, values, index + base, base=base, validity=valid)
+    got = resolve(starts, lengths, values, Rows(index + base), base=base, validity=valid)
     expected = [row[i] if ok else 0 for row, i, ok in zip(rows, index, valid, strict=True)]
     assert got.tolist() == expected
 
@@ -65,11 +66,27 @@ def test_rows_get_their_element(rows: list[list[int]], dtype: str, base: int, ra
 def test_indices_out_of_their_list_are_errors(
     start: int, length: int, index: int, dtype: str
 ) -> None:
+    starts, lengths = Rows(np.array([0, start])), np.array([1, min(length, 2**31 - 1)], np.int32)
     with pytest.raises(RecdFormatError, match="row 1") as caught:
-        resolve(
-            np.array([0, start]), np.array([1, length]), np.zeros(10, dtype), np.array([0, index])
-        )
+        resolve(starts, lengths, np.zeros(10, dtype), Rows(np.array([0, index])))
     assert caught.value.reason is Reason.REFERENCE
+
+
+def test_rows_share_lists_and_indices_through_lookups() -> None:
+    starts = Rows(np.array([0, 3]), np.array([0, 0, 1, 1, 0], np.int32))
+    index = Rows(np.array([2, 0]), np.array([0, 1, 1, 1, 0], np.int32))
+    values = np.array([10, 11, 12, 20], "<i8")
+    got = resolve(starts, np.array([3, 1], np.int32), values, index)
+    assert got.tolist() == [12, 10, 20, 20, 12]
+
+
+def test_arrays_that_do_not_belong_together_are_input_errors() -> None:
+    lengths, values = np.array([1, 1], np.int32), np.zeros(4, "<i8")
+    two, three = Rows(np.zeros(2, np.int64)), Rows(np.zeros(3, np.int64))
+    for starts, index, valid in ((two, three, None), (three, three, None), (two, two, [True])):
+        validity = None if valid is None else np.array(valid)
+        with pytest.raises(RecdInputError):
+            resolve(starts, lengths, values, index, validity=validity)
 
 
 @pytest.mark.parametrize("chain", [(7, 3), (7, 9)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +23,11 @@ from recd_format.codec import (
 )
 from recd_format.errors import RecdFormatError, RecdInputError
 
-DTYPES = [np.dtype(name) for name in "u1 i1 <u2 <i2 <u4 <i4 <u8 <i8 <f2 <f4 <f8".split()]
+DTYPES = [
+    np.dtype(f"<{kind}{size}")
+    for kind, size in product("uif", (1, 2, 4, 8))
+    if kind + str(size) != "f1"
+]
 COUNTS = [0, 1, 15, 16, 17, 1023, 1024, 1025, 5000]
 CHAINS = sorted(
     chain for chain in legal_chains("values", "i") if chain[0] != CodecId.LIST_AT
@@ -123,8 +129,9 @@ def test_batch_widens_integers_with_their_sign(chain: tuple[int, ...], dtype: np
             table[row] = (
                 64, len(encoded.payload), target, first, last, count, size, dtype.itemsize,
                 dtype.kind == "i", encoded.params, place, len(entries),
+                BATCH_CHAINS[chain],
             )  # fmt: skip
-        decode_many(chain, table, source, arena)
+        decode_many(table, source, arena)
         stop = 64 + (end - begin) * size
         assert arena[64:stop].view(wide).tolist() == values[begin:end].astype(wide).tolist()
         assert (arena[:64] == 0xAA).all()
