@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +19,19 @@ PROFILES = ("gpu", "balanced", "small")
 
 @dataclass(frozen=True)
 class Variant:
-    """One mechanism switched off: a name and what `recd_format.write` is given besides."""
+    """One mechanism switched off: a name and what `recd_format.write` is given besides.
+
+    Attributes
+    ----------
+    name, options
+        Name, and arguments of `recd_format.write`.
+    without
+        Context manager that takes away what no argument does.
+    """
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
+    without: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
 def write(log: Workload, path: str, profile: str = "balanced", **options: Any) -> Any:
@@ -51,8 +63,7 @@ def ablation_variants(log: Workload, plan: Any) -> list[Variant]:
     """Variants of a write of `log`, each with one mechanism off; `plan`: that of the full write.
 
     Each is an edited copy of the plan: windows and stripe scope become session scope, references
-    go, groups fall apart into their fields. What a write cannot be told by a plan (PCO) belongs
-    here as soon as `recd_format.write` has a switch for it.
+    go, groups fall apart into their fields. Without PCO the plan is made anew.
     """
     del log  # the variants of all logs are the same so far
 
@@ -67,4 +78,25 @@ def ablation_variants(log: Workload, plan: Any) -> list[Variant]:
         Variant("stripe scope off", {"plan": scope("stripe")}),
         Variant("LIST_AT off", {"plan": replace(plan, references=())}),
         Variant("groups off", {"plan": replace(plan, groups=split)}),
+        Variant("PCO off", without=_without_pco),
     ]
+
+
+@contextmanager
+def _without_pco() -> Iterator[None]:
+    """No chain that ends in PCO is tried."""
+    from recd_format.codec import CodecId
+
+    # The package's name for the module is taken by the function.
+    choose = importlib.import_module("recd_format.codec.choose")
+
+    chains = choose._heavy_chains
+
+    def others(*arguments: Any) -> list[Any]:
+        return [chain for chain in chains(*arguments) if chain[-1] != CodecId.PCO]
+
+    choose._heavy_chains = others
+    try:
+        yield
+    finally:
+        choose._heavy_chains = chains

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["arguments", "run"]
 
+# Stripe scope serves item-side lists that many users share: only rm1_popular has them.
+_ABLATED = ("rm1_like", "rm1_popular", "trivago", "yoochoose", "ml100k")
 _LOGS = ("rm1_like", "trivago", "yoochoose", "ml100k", "no_duplicates")
 
 
@@ -86,7 +88,8 @@ def _ablation(log: Workload, folder: Path, report: Report, args: argparse.Namesp
     for profile in args.profile or ("small",):
         plan, full = ours.write(log, path, profile).plan, _size(path)
         for variant in ours.ablation_variants(log, plan):
-            ours.write(log, path, profile, **variant.options)
+            with variant.without():
+                ours.write(log, path, profile, **variant.options)
             size = _size(path)
             rows.append(
                 {
@@ -102,8 +105,8 @@ def _ablation(log: Workload, folder: Path, report: Report, args: argparse.Namesp
 def run(args: argparse.Namespace, folder: Path) -> Report:
     """Measure and print."""
     report = Report("storage")
-    for name in args.log or _LOGS:
-        made = name in ("rm1_like", "rm1_grouped", "no_duplicates")
+    for name in args.log or (_ABLATED if args.ablation else _LOGS):
+        made = name.startswith("rm1_") or name == "no_duplicates"
         log = load(name, **({"sessions": args.sessions} if made and args.sessions else {}))
         if args.ablation:
             _ablation(log, folder, report, args)

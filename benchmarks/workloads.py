@@ -95,7 +95,7 @@ def _arrival(columns: dict[str, pa.Array], timestamp: NDArray[np.int64]) -> pa.T
     return table.combine_chunks()
 
 
-def _rm1(sessions: int, seed: int, families: int | None) -> pa.Table:
+def _rm1(sessions: int, seed: int, families: int | None, *, popular: bool = False) -> pa.Table:
     # The order of the draws is that of the trial script, so that the log is bit for bit the same.
     r = np.random.default_rng(seed)
     session, timestamp, first = _sessions(r, sessions)
@@ -121,9 +121,10 @@ def _rm1(sessions: int, seed: int, families: int | None) -> pa.Table:
         columns[f"s{f}"] = pa.ListArray.from_arrays(offsets, pa.array(values[index]))
     for f in range(8):
         mean, space = int(r.choice([1, 1, 3])), 2 ** int(r.integers(14, 24))
-        lengths = r.poisson(mean, 200_000)
+        items = 2_000 if popular else 200_000
+        lengths = r.poisson(20 if popular else mean, items)
         values = _ids(r, int(lengths.sum()), space)
-        columns[f"i{f}"] = _jagged(lengths, values, r.integers(0, 200_000, n))
+        columns[f"i{f}"] = _jagged(lengths, values, r.integers(0, items, n))
     for f in range(16):
         columns[f"d{f}"] = pa.array(r.standard_normal(n).astype(np.float32))
     return _arrival(columns, timestamp)
@@ -137,6 +138,11 @@ def rm1_like(sessions: int = 4000, seed: int = 0) -> Workload:
 def rm1_grouped(sessions: int = 4000, seed: int = 0) -> Workload:
     """rm1_like with the 24 user features in 4 families that change together."""
     return Workload("rm1_grouped", _rm1(sessions, seed, 4))
+
+
+def rm1_popular(sessions: int = 4000, seed: int = 0) -> Workload:
+    """rm1_like with item lists of 20 ids on average, of 2,000 items that all users share."""
+    return Workload("rm1_popular", _rm1(sessions, seed, None, popular=True))
 
 
 def no_duplicates(sessions: int = 4000, seed: int = 0) -> Workload:
@@ -194,6 +200,7 @@ def real_log(name: str) -> Workload:
 LOGS: dict[str, Callable[..., Workload]] = {
     "rm1_like": rm1_like,
     "rm1_grouped": rm1_grouped,
+    "rm1_popular": rm1_popular,
     "no_duplicates": no_duplicates,
     "wide": wide,
 } | {name: partial(real_log, name) for name in _REAL}

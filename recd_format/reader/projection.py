@@ -73,6 +73,14 @@ def project(metadata: FileMetadata, fields: Sequence[int]) -> Projection:
     missing = np.setdiff1d(_owners(schema, referenced), owners)
     if len(missing):
         records = np.concatenate([records, metadata.records(missing)])
+    again = np.isin(records["owner"], referenced) & _is_reference(records)
+    if again.any():
+        raise RecdFormatError(
+            Reason.REFERENCE,
+            f"LIST_AT points at field {int(records['owner'][np.argmax(again)])}, which is LIST_AT "
+            "itself",
+            metadata.location("directory"),
+        )
     stripes = metadata.tables.stripes
     where = metadata.location("directory")
     types = stream_types(records, schema)
@@ -92,9 +100,14 @@ def _owners(schema: SchemaBlock, fields: NDArray[np.int64]) -> NDArray[np.int64]
     return np.unique(owners).astype(np.int64)
 
 
+def _is_reference(records: Records) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = records["chain"][:, 0] == int(CodecId.LIST_AT)
+    return found
+
+
 def _referenced(records: Records, schema: SchemaBlock, location: Location) -> NDArray[np.int64]:
     """Fields that LIST_AT streams among `records` point at."""
-    mine = records[records["chain"][:, 0] == CodecId.LIST_AT]
+    mine = records[_is_reference(records)]
     found: set[int] = set()
     for params in np.unique(mine["params"]).tolist():
         reference = unpack_reference(params)
