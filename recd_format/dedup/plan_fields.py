@@ -16,9 +16,21 @@ from recd_format.dedup.exact import encode_codes, first_equal
 from recd_format.dedup.gather import take_rows
 from recd_format.jagged import Column
 
-__all__ = ["FieldCost", "FieldSample", "Pattern", "measure", "packed_size", "values_size"]
+__all__ = [
+    "ROW_COST",
+    "FieldCost",
+    "FieldSample",
+    "Pattern",
+    "measure",
+    "packed_size",
+    "values_size",
+]
 
 SizeOf = Callable[[NDArray[Any]], int]
+
+# Bytes that a stored row must save to be worth decoding, looking up and pooling: without this
+# price `small` stores a user's scalars in every row, where entropy coders make them almost free.
+ROW_COST = 0.05
 
 # Stripe mode writes codes of up to 17 bits a row: a field must store more than that to gain, and
 # for rows of few values a dictionary of values is as good.
@@ -156,8 +168,10 @@ def packed_size(values: NDArray[Any]) -> int:
 
 
 def values_size(column: Column, size_of: SizeOf) -> float:
-    """Bytes of a column's values, weights and lengths."""
-    size = float(size_of(column.values)) if len(column.values) else 0.0
+    """Bytes of a column's values, weights and lengths, and what its rows cost a reader."""
+    size = ROW_COST * column.num_rows
+    if len(column.values):
+        size += size_of(column.values)
     if column.weights is not None and len(column.weights):
         size += size_of(column.weights)
     if column.offsets is not None and len(column.offsets) > 1:

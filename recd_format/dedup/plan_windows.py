@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recd_format.dedup.cluster import Clustering
 from recd_format.dedup.gather import take_values
-from recd_format.dedup.plan_fields import FieldCost, FieldSample, SizeOf
+from recd_format.dedup.plan_fields import ROW_COST, FieldCost, FieldSample, SizeOf
 from recd_format.dedup.window import Windows, find_windows
 from recd_format.jagged import Column
 
@@ -88,6 +88,7 @@ def window_cost(
     """Bytes of one window group on the sample."""
     found = find_windows(columns, sample.permutation, sample.session_offsets)
     cost = sum(float(size_of(part.astype(np.uint32))) for part in _row_arrays(found))
+    cost += ROW_COST * len(found.unique_rows) * len(columns)
     for column in columns:
         kept = take_values(column, found.timeline)
         if len(found.timeline):
