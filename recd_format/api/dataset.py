@@ -16,7 +16,7 @@ from recd_format.arrow.sources import schema_difference
 from recd_format.errors import RecdInputError
 from recd_format.filesystem import list_files
 from recd_format.reader.options import ReadOptions
-from recd_format.reader.stats import FileStats
+from recd_format.reader.stats import FileStats, GroupStats
 from recd_format.reader.verify import VerifyReport
 
 if TYPE_CHECKING:
@@ -92,6 +92,11 @@ class RecdDataset:
             found += [RowRange(start + stripe.begin, start + stripe.end) for stripe in file.stripes]
             start += file.num_rows
         return tuple(found)
+
+    @property
+    def groups(self) -> tuple[tuple[GroupStats, ...], ...]:
+        """Dedup groups of each file; files may differ in them."""
+        return tuple(file.groups for file in self.files)
 
     def stats(self) -> tuple[FileStats, ...]:
         """Return what each file saved."""

@@ -21,8 +21,8 @@ class WriteReport:
     Attributes
     ----------
     rows, sessions : int
-    bytes_in : int or None
-        Size of the input: of its files, or of its Arrow buffers; None where nobody knows.
+    bytes_in : int
+        Size of the input: of its files, or of its Arrow buffers.
     bytes_out : int
         Size of the file written.
     seconds : float
@@ -36,7 +36,7 @@ class WriteReport:
 
     rows: int
     sessions: int
-    bytes_in: int | None
+    bytes_in: int
     bytes_out: int
     seconds: float
     span_p99_seconds: float | None

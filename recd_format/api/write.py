@@ -141,7 +141,7 @@ class RecdWriter:
         self._contiguity = Contiguity()
         self._units: int | None = None
         self._spans: list[NDArray[np.int64]] = []
-        self._bytes_in: int | None = 0
+        self._bytes_in = 0
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         # Small stripes are planned from more than a few rows.
@@ -189,8 +189,7 @@ class RecdWriter:
         rows = batch.to_batches() if isinstance(batch, pa.Table) else [batch]
         self._pending += rows
         self._pending_rows += batch.num_rows
-        if self._bytes_in is not None:
-            self._bytes_in += batch.nbytes
+        self._bytes_in += batch.nbytes
         try:
             while self._clustered and self._pending_rows >= self._flush_rows():
                 before = self._pending_rows
@@ -218,6 +217,10 @@ class RecdWriter:
 
     def close(self) -> WriteReport:
         """Write what is pending, make the file appear, and report."""
+        return self.finish()
+
+    def finish(self, bytes_in: int | None = None) -> WriteReport:
+        """Close, and report `bytes_in` as the size of the input (its Arrow buffers if None)."""
         if self._closed:
             raise RecdInputError("the writer is closed")
         try:
@@ -237,9 +240,11 @@ class RecdWriter:
         self._closed = True
         self._executor.shutdown()
         self._progress.stop()
-        return self._report(file, bytes_out, plan)
+        return self._report(file, bytes_in or self._bytes_in, bytes_out, plan)
 
-    def _report(self, file: FileWriter, bytes_out: int, plan: Plan) -> WriteReport:
+    def _report(
+        self, file: FileWriter, bytes_in: int, bytes_out: int, plan: Plan
+    ) -> WriteReport:
         # Of what was written, not of what is there now: `where` may be write-only, or replaced.
         stats = stats_of(
             file.schema, file.records(), file.stripe_rows, file.num_sessions, bytes_out
@@ -251,7 +256,7 @@ class RecdWriter:
         return WriteReport(
             rows=stats.rows,
             sessions=stats.sessions,
-            bytes_in=self._bytes_in,
+            bytes_in=bytes_in,
             bytes_out=bytes_out,
             seconds=time.perf_counter() - self._started,
             span_p99_seconds=p99,
@@ -398,6 +403,4 @@ def write(data: Any, where: Any, *, session_key: str, **options: Any) -> WriteRe
     with RecdWriter(where, rows.schema, session_key=session_key, **options) as writer:
         for batch in rows.batches:
             writer.write(batch)
-        if rows.bytes_in is not None:
-            writer._bytes_in = rows.bytes_in
-        return writer.close()
+        return writer.finish(rows.bytes_in)

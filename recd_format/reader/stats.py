@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recd_format.codec.base import chain_name
-from recd_format.format.record import CODES_STRIPE_SCOPE, Records, StreamKind
+from recd_format.format.record import CODES_STRIPE_SCOPE, Records, StreamKind, sort_records
 from recd_format.format.schema import Field, Kind, Schema, Shape
 from recd_format.format.validate import record_chain
 from recd_format.reader.file import FileReader
@@ -81,7 +81,7 @@ def file_stats(reader: FileReader) -> FileStats:
     """Return what an open file saved; reads the directory, no stripe."""
     return stats_of(
         reader.schema,
-        reader.metadata.all_records(),
+        sort_records(reader.project(range(len(reader.schema.fields))).records),
         reader.stripe_rows,
         reader.num_sessions,
         reader.metadata.postscript.file_bytes,

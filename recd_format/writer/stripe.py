@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from recd_format.writer.stream import EncodedStripe, Stream
 __all__ = ["StripeEncoder"]
 
 _MOST_VALUES = Limits().stream_values
+_MAX_TASKS = 64
 _ROLE_OF_KIND: dict[Kind, Role] = {Kind.META: "meta", Kind.ORDER_KEY: "order_key"}
 
 
@@ -81,8 +83,12 @@ class StripeEncoder:
             Where groups are encoded; the result does not depend on it.
         """
         rows = _Rows(columns, permutation, session_offsets)
-        groups = range(len(self.plan.groups))
-        parts = list(executor.map(lambda group: self._group(rows, group), groups))
+        groups = np.arange(len(self.plan.groups))
+        # A task for each of thousands of groups would cost more than the group.
+        tasks = np.array_split(groups, min(len(groups), _MAX_TASKS)) if len(groups) else []
+        parts = itertools.chain.from_iterable(
+            executor.map(lambda task: [self._group(rows, int(group)) for group in task], tasks)
+        )
         streams, entries = self._row_streams(rows)
         for group_streams, group_entries in parts:
             streams += group_streams
