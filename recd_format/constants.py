@@ -33,7 +33,9 @@ FORMAT_MINOR = 0
 
 STRIPE_ALIGNMENT = 4096
 STREAM_ALIGNMENT = 64
-DIRECTORY_PAGE_BYTES = 65_536
+# Small pages: 100 fields of 5,000 are spread over the whole directory, and with pages of 64 KiB all
+# of it was read for them (7.5 MB instead of 0.8 MB; 30 against 26 ms to open and read: measured).
+DIRECTORY_PAGE_BYTES = 4_096
 POSTSCRIPT_BYTES = 128
 
 BLOCK_VALUES = 1024

@@ -216,14 +216,18 @@ def coalesce(ranges: ArrayLike, gap: int, max_bytes: int) -> ReadPlan:
     order = np.lexsort((table[:, 1], table[:, 0]))
     offsets = table[order, 0]
     ends = np.maximum.accumulate(offsets + table[order, 1])
-    far = np.flatnonzero(offsets[1:] - ends[:-1] > gap) + 1
-    firsts: list[int] = []
-    for begin, end in zip([0, *far.tolist()], [*far.tolist(), count], strict=True):
-        while begin < end:
-            firsts.append(begin)
-            limit = int(offsets[begin]) + max_bytes
-            begin = max(begin + 1, min(end, int(np.searchsorted(ends, limit, "right"))))
-    starts = np.asarray(firsts, np.int64)
+    begins = np.concatenate([[0], np.flatnonzero(offsets[1:] - ends[:-1] > gap) + 1])
+    stops = np.append(begins[1:], count)
+    starts = begins
+    long = ends[stops - 1] - offsets[begins] > max_bytes
+    if long.any():
+        firsts = begins[~long].tolist()
+        for begin, end in zip(begins[long].tolist(), stops[long].tolist(), strict=True):
+            while begin < end:
+                firsts.append(begin)
+                limit = int(offsets[begin]) + max_bytes
+                begin = max(begin + 1, min(end, int(np.searchsorted(ends, limit, "right"))))
+        starts = np.sort(np.asarray(firsts, np.int64))
     own_ends = np.maximum.reduceat(offsets + table[order, 1], starts)
     span_sorted = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, count)))
     span = np.empty(count, np.int64)

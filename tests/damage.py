@@ -120,8 +120,7 @@ def parts_of(data: bytes) -> Parts:
     return Parts(
         head=range(end.head_bytes),
         stripes=tuple(
-            range(a, a + b)
-            for a, b in zip(starts.tolist(), stripes["bytes"].tolist(), strict=True)
+            range(a, a + b) for a, b in zip(starts.tolist(), stripes["bytes"].tolist(), strict=True)
         ),
         streams=tuple(range(a, a + b) for a, b in zip(places.tolist(), sizes, strict=True)),
         directory=range(end.directory_offset, end.directory_offset + end.directory_bytes),
@@ -159,9 +158,7 @@ def reseal(damaged: bytes | bytearray, sound: bytes) -> bytes:
         for place in range(begin, end, RECORD.itemsize):
             _seal_stream(data, sound, place, parts, checksum)
         _put(data, end, _sum(data, range(each.start, end)))
-    size = head.HEAD.itemsize + int(
-        np.frombuffer(sound, head.HEAD, 1)[0]["schema_bytes"]
-    )
+    size = head.HEAD.itemsize + int(np.frombuffer(sound, head.HEAD, 1)[0]["schema_bytes"])
     _put(data, size, _sum(data, range(size)))
     # Tables: sections, then pages, then themselves in the postscript.
     fields = np.frombuffer(sound, "<u4", 2, parts.tables.start + tables.HEADER.itemsize)
@@ -182,9 +179,7 @@ def reseal(damaged: bytes | bytearray, sound: bytes) -> bytes:
     return bytes(data)
 
 
-def _seal_stream(
-    data: bytearray, sound: bytes, place: int, parts: Parts, checksum: int
-) -> None:
+def _seal_stream(data: bytearray, sound: bytes, place: int, parts: Parts, checksum: int) -> None:
     record = np.frombuffer(sound, RECORD, 1, place)[0]
     start = parts.stripes[int(record["stripe"])].start + int(record["byte_offset"])
     stream = range(start, start + padded(int(record["stored"])))

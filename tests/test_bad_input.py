@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.damage import SMALL_LIMITS, parts_of, reseal, small_file, write
-from tests.helpers import assert_same_bits
 
 import recd_format as recd
 from recd_format.constants import POSTSCRIPT_BYTES
 from recd_format.filesystem import MemorySource
 from recd_format.reader.file import FileReader
 from recd_format.reader.verify import verify_file
+from tests.damage import SMALL_LIMITS, parts_of, reseal, small_file, write
+from tests.helpers import assert_same_bits
 
 LOG = pa.table(
     {
@@ -70,7 +71,9 @@ LOG = pa.table(
     ],
 )
 def test_bad_arguments_say_what_was_expected(options: dict[str, Any], message: str) -> None:
-    pattern = message.replace("[", r"\[").replace("]", r"\]").replace("(", r"\(").replace(")", r"\)")
+    pattern = (
+        message.replace("[", r"\[").replace("]", r"\]").replace("(", r"\(").replace(")", r"\)")
+    )
     with pytest.raises(recd.RecdInputError, match=pattern):
         write(LOG.rename_columns(["session", "ts", "ids", "x"]), **{"order_key": None, **options})
 
@@ -287,11 +290,8 @@ def test_resealed_damage_is_an_error_or_a_table(
         place = data.draw(st.integers(part.start, part.stop - 1))
         damaged[place] = data.draw(st.one_of(st.sampled_from([0, 1, 255]), st.integers(0, 255)))
     resealed = reseal(damaged, sound)
-    try:
-        with recd.open(resealed, options=SMALL_LIMITS) as file:
-            USES[use](file)
-    except recd.RecdError as error:
-        assert str(error)
+    with suppress(recd.RecdError), recd.open(resealed, options=SMALL_LIMITS) as file:
+        USES[use](file)
 
 
 @settings(max_examples=100)

@@ -160,7 +160,10 @@ def schema_to_bytes(schema: pa.Schema) -> bytes:
 def schema_from_bytes(data: bytes | memoryview, path: str | None = None) -> pa.Schema:
     """Read a schema that `schema_to_bytes` made; raise RecdFormatError where it is none."""
     try:
-        return pa.ipc.read_schema(pa.py_buffer(data))
+        schema = pa.ipc.read_schema(pa.py_buffer(data))
+        # Arrow decodes names when they are asked for, and raises then where they are not UTF-8.
+        _ = schema.names
+        return schema
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         where = Location(path, "arrow_schema section")
         detail = f"expected an Arrow IPC schema message: {error}"

@@ -123,7 +123,7 @@ class _StripeDecoder:
         unique_rows = self.streams.records["params"][chosen].astype(np.int64)
         targets = [decoded.spans[number][0] for number in chosen.tolist()]
         table = np.stack([np.array(targets, np.int64), self.end - begin, before, unique_rows], 1)
-        bad = decode_codes_many(table, decoded.arena)
+        bad, highest = decode_codes_many(table, decoded.arena)
         if bad >= 0:
             raise self._fail(
                 int(chosen[bad]),
@@ -134,7 +134,7 @@ class _StripeDecoder:
         for place, number in enumerate(chosen.tolist()):
             inverse = decoded.values(number, _INT32)[self.begin - int(begin[place]) :]
             monotone = bool(flags[place] & CODES_MONOTONE)
-            if monotone and (inverse[1:] < inverse[:-1]).any():
+            if monotone and highest[place] > 1:
                 raise self._fail(number, Reason.CODES, "codes that are flagged monotone go back")
             self._add_group(number, inverse, monotone, int(unique_rows[place]))
         for group in self.field_group.values():

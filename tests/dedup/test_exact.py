@@ -104,7 +104,9 @@ def test_groups_decode_in_one_call():
     arena[8:20] = np.array([1, 0, 1], "<u4").view("u1")
     arena[24:36] = np.array([0, 2, 1], "<u4").view("u1")
     table = np.array([[8, 3, 0, 2], [24, 3, 5, 6]], np.int64)
-    assert decode_codes_many(table, arena) == -1
+    bad, highest = decode_codes_many(table, arena)
+    assert bad == -1
+    assert len(highest) == len(table)
     assert arena[8:20].view("<i4").tolist() == [0, 0, 1]
     assert arena[24:36].view("<i4").tolist() == [4, 3, 5]
 
@@ -118,7 +120,7 @@ def test_group_ranges_outside_of_the_arena_are_refused(row):
     arena = np.zeros(40, np.uint8)
     arena[0] = 1
     good = [4, 0, 0, 0]
-    assert decode_codes_many(np.array([good, row], np.int64), arena) == 1
+    assert decode_codes_many(np.array([good, row], np.int64), arena)[0] == 1
 
 
 def test_null_differs_from_empty_and_sign_of_zero_counts():
