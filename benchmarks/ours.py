@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmarks.workloads import Workload
 
-__all__ = ["PROFILES", "Variant", "ablation_variants", "read_arrays", "write"]
+__all__ = ["PROFILES", "Variant", "ablation_variants", "read_arrays", "read_rows", "write"]
 
 PROFILES = ("gpu", "balanced", "small")
 
@@ -57,6 +57,14 @@ def read_arrays(path: str, columns: list[str] | None = None) -> Any:
     with recd.open(path) as file:
         # The list keeps every stripe in memory at once, as Arrow keeps the table it is beside.
         return list(file.read_arrays(columns))
+
+
+def read_rows(path: str, columns: list[str] | None = None) -> Any:
+    """The same as an Arrow table in which every row is written out, as Parquet gives it."""
+    import recd_format as recd
+
+    with recd.open(path) as file:
+        return file.read(columns)
 
 
 def ablation_variants(log: Workload, plan: Any) -> list[Variant]:

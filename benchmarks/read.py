@@ -60,6 +60,9 @@ def run(args: argparse.Namespace, folder: Path) -> Report:
             ours.write(log, path, profile)
             sizes[f"recd {profile}"] = Path(path).stat().st_size
             jobs[f"recd {profile}"] = lambda p=path, columns=columns: ours.read_arrays(p, columns)
+            written_out = f"recd {profile}, every row written out"
+            sizes[written_out] = sizes[f"recd {profile}"]
+            jobs[written_out] = lambda p=path, columns=columns: ours.read_rows(p, columns)
         del log
         times = compare(jobs, args.repeats)
         arrival = times[ARRIVAL.name]

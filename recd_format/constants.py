@@ -60,6 +60,9 @@ class Limits:
         Bytes of one metadata part (schema block, directory page set, one section).
     fields
         Fields and groups of a file.
+    stripe_bytes
+        Bytes that the streams of one stripe which are read together decode to: a few bytes may
+        declare billions of constants.
     expanded_values
         Values of one column that an expanding read may produce at once: a small file may
         declare billions of rows that share one list.
@@ -69,4 +72,5 @@ class Limits:
     stream_values: int = (1 << 31) - 1
     metadata_bytes: int = 1 << 30
     fields: int = 1 << 20
+    stripe_bytes: int = 1 << 34
     expanded_values: int = 1 << 34

@@ -214,8 +214,8 @@ def coalesce(ranges: ArrayLike, gap: int, max_bytes: int) -> ReadPlan:
         none = np.empty(0, np.int64)
         return ReadPlan(np.empty((0, 2), np.int64), none, none)
     order = np.lexsort((table[:, 1], table[:, 0]))
-    offsets = table[order, 0]
-    ends = np.maximum.accumulate(offsets + table[order, 1])
+    offsets, lengths = table[order, 0], table[order, 1]
+    ends = np.maximum.accumulate(offsets + lengths)
     begins = np.concatenate([[0], np.flatnonzero(offsets[1:] - ends[:-1] > gap) + 1])
     stops = np.append(begins[1:], count)
     starts = begins
@@ -226,9 +226,13 @@ def coalesce(ranges: ArrayLike, gap: int, max_bytes: int) -> ReadPlan:
             while begin < end:
                 firsts.append(begin)
                 limit = int(offsets[begin]) + max_bytes
-                begin = max(begin + 1, min(end, int(np.searchsorted(ends, limit, "right"))))
+                stop = max(begin + 1, min(end, int(np.searchsorted(ends, limit, "right"))))
+                # A range that bridged a gap may have gone to the read before.
+                own = np.maximum.accumulate(offsets[begin:stop] + lengths[begin:stop])
+                gaps = np.flatnonzero(offsets[begin + 1 : stop] - own[:-1] > gap)
+                begin = begin + 1 + int(gaps[0]) if len(gaps) else stop
         starts = np.sort(np.asarray(firsts, np.int64))
-    own_ends = np.maximum.reduceat(offsets + table[order, 1], starts)
+    own_ends = np.maximum.reduceat(offsets + lengths, starts)
     span_sorted = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, count)))
     span = np.empty(count, np.int64)
     span[order] = span_sorted

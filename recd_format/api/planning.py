@@ -48,7 +48,9 @@ def make_plan(
             field.name,
             column,
             window=field.value_type is not ValueType.BYTES,
-            reference=field.value_type is not ValueType.BYTES and field.kind is not Kind.ORDER_KEY,
+            # Bytes of their own for bytes and booleans: a list of uint8 is of another type.
+            reference=field.value_type not in (ValueType.BYTES, ValueType.BOOL)
+            and field.kind is not Kind.ORDER_KEY,
             dedup=field.kind not in (Kind.LABEL, Kind.WEIGHT),
         )
         for field, column in zip(fields, columns, strict=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recd_format.arrow import column_to_chunks, shared_to_arrow, windows_to_arrow
 from recd_format.constants import Limits
+from recd_format.errors import Location, RecdFormatError
 from recd_format.jagged import Column
 from recd_format.reader.data import FieldData, StripeData
 from recd_format.reader.expand import expand, unique_column
@@ -49,7 +50,13 @@ def stripe_table(
             inverse = np.arange(data.num_rows, dtype=np.int32) if lookup is None else lookup
             columns.append(_shared(arrow_field.type, field, inverse.astype(np.int32), limits))
             continue
-        column = unique_column(field, limits) if lookup is None else expand(field, lookup, limits)
+        try:
+            column = (
+                unique_column(field, limits) if lookup is None else expand(field, lookup, limits)
+            )
+        except RecdFormatError as error:
+            where = Location(owner=arrow_field.name)
+            raise RecdFormatError(error.reason, error.detail, where) from error
         chunks = column_to_chunks(arrow_field.type, column)
         columns.append(pa.chunked_array(chunks, arrow_field.type))
     return pa.Table.from_arrays(columns, schema=schema)

@@ -242,9 +242,7 @@ class RecdWriter:
         self._progress.stop()
         return self._report(file, bytes_in or self._bytes_in, bytes_out, plan)
 
-    def _report(
-        self, file: FileWriter, bytes_in: int, bytes_out: int, plan: Plan
-    ) -> WriteReport:
+    def _report(self, file: FileWriter, bytes_in: int, bytes_out: int, plan: Plan) -> WriteReport:
         # Of what was written, not of what is there now: `where` may be write-only, or replaced.
         stats = stats_of(
             file.schema, file.records(), file.stripe_rows, file.num_sessions, bytes_out
@@ -291,11 +289,14 @@ class RecdWriter:
             file.write_stripe(stripe)
             done = cut.end
             self._progress.advance(cut.end - cut.begin)
-        rest = table.slice(done)
+        # Within a session that is cut the rows left are not the last ones, where it was unsorted.
+        left = np.sort(clustering.permutation[done:])
+        sliced = not len(left) or int(left[0]) == done
+        rest = table.slice(done) if sliced else table.take(pa.array(left))
         complete = int(np.searchsorted(clustering.session_offsets, done, side="right")) - 1
         self._spans.append(clustering.spans[:complete])
         if not final:
-            self._contiguity.wrote(clustering.session_offsets, done)
+            self._contiguity.wrote(clustering.session_offsets, clustering.permutation, done)
         self._pending = rest.to_batches()
         self._pending_rows = rest.num_rows
         self._written_rows += done

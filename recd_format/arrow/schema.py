@@ -163,8 +163,8 @@ def schema_from_bytes(data: bytes | memoryview, path: str | None = None) -> pa.S
         schema = pa.ipc.read_schema(pa.py_buffer(data))
         # Arrow decodes names when they are asked for, and raises then where they are not UTF-8.
         _ = schema.names
-        return schema
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         where = Location(path, "arrow_schema section")
         detail = f"expected an Arrow IPC schema message: {error}"
         raise RecdFormatError(Reason.SECTION, detail, where) from error
+    return schema

@@ -18,6 +18,7 @@ __all__ = [
     "pack_reference",
     "resolve",
     "unpack_reference",
+    "unpack_references",
 ]
 
 INDEX_DTYPE = np.dtype("<u4")
@@ -66,6 +67,15 @@ def unpack_reference(params: int) -> ListReference:
     mask = (1 << _FIELD_BITS) - 1
     index = params >> _FIELD_BITS & mask
     return ListReference(params & mask, index - 1 if index else None, params >> 2 * _FIELD_BITS)
+
+
+def unpack_references(
+    params: NDArray[np.uint64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return list field and index field (-1: none) of many references, each int64 [references]."""
+    mask = np.uint64((1 << _FIELD_BITS) - 1)
+    index = (params >> np.uint64(_FIELD_BITS) & mask).astype(np.int64) - 1
+    return (params & mask).astype(np.int64), index
 
 
 @kernel(

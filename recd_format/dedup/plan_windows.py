@@ -63,6 +63,8 @@ def window_groups(
         if i not in forced and len(alone.timeline) > _LOOK_GAIN * stored:
             continue
         for place, (members, timeline) in enumerate(sets[-_SETS:], max(0, len(sets) - _SETS)):
+            if not _same_lengths(fields, members[0], i, sample):
+                continue
             joined = _parallel(fields, members[0], i, alone, timeline, look)
             if joined is not None:
                 sets[place] = ([*members, i], joined)
@@ -116,14 +118,15 @@ def _parallel(
     fields: Sequence[FieldSample], a: int, b: int, alone: Windows, timeline: int, look: Clustering
 ) -> int | None:
     """Length of the joint timeline of two lists, or None where they are not parallel."""
-    one, other = fields[a].column, fields[b].column
-    if not np.array_equal(_lengths(one, look), _lengths(other, look)):
-        return None
-    joint = find_windows([one, other], look.permutation, look.session_offsets)
+    joint = find_windows(
+        [fields[a].column, fields[b].column], look.permutation, look.session_offsets
+    )
     if len(joint.timeline) > _PARALLEL * max(timeline, len(alone.timeline)):
         return None
     return len(joint.timeline)
 
 
-def _lengths(column: Column, look: Clustering) -> NDArray[np.int64]:
-    return np.asarray(column.lengths[look.permutation], np.int64)
+def _same_lengths(fields: Sequence[FieldSample], a: int, b: int, sample: Clustering) -> bool:
+    """True where two lists have equal lengths in every row of the sample."""
+    rows = sample.permutation
+    return np.array_equal(fields[a].column.lengths[rows], fields[b].column.lengths[rows])

@@ -115,14 +115,16 @@ def _sync_folder(folder: str) -> None:
     """Make a rename durable. Windows cannot open folders; some network mounts cannot sync them."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
+        # A folder may be writable but not readable; the file is in its place all the same.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF):
             raise
-    finally:
-        os.close(descriptor)
 
 
 class SpooledSink:

@@ -37,7 +37,10 @@ LAYOUT: np.dtype[np.void] = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class Postscript:
-    """Places and sizes of the file's parts; byte offsets are from the start of the file."""
+    """Places and sizes of the file's parts; byte offsets are from the start of the file.
+
+    Version and required features are those of the head.
+    """
 
     file_bytes: int
     rows: int
@@ -48,12 +51,14 @@ class Postscript:
     tables_bytes: int
     tables_xxh3: int
     head_bytes: int
+    major: int = FORMAT_MAJOR
+    minor: int = FORMAT_MINOR
+    required: int = 0
 
 
 def encode_postscript(postscript: Postscript) -> bytes:
     """Return the 128 bytes of a postscript."""
     row = np.zeros((), LAYOUT)
-    row["major"], row["minor"] = FORMAT_MAJOR, FORMAT_MINOR
     for field in fields(postscript):
         row[field.name] = getattr(postscript, field.name)
     row["magic"] = POSTSCRIPT_MAGIC

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from recd_format.constants import Limits
@@ -35,6 +36,30 @@ NULLABLE = 1
 _WINDOW = 1
 _NO_GROUP = 0xFFFFFFFF
 _MAX_NAME_BYTES = 0xFFFF
+
+_INTEGERS = tuple(range(ValueType.INT8, ValueType.UINT64 + 1))
+_FLOATS = tuple(range(ValueType.FLOAT16, ValueType.FLOAT64 + 1))
+_SCALAR_KINDS = (Kind.DENSE, Kind.LABEL, Kind.WEIGHT, Kind.ORDER_KEY, Kind.META)
+
+
+def _combinations() -> NDArray[np.bool_]:
+    """Shapes, value types and kinds that go together, bool [shape, value type, kind]."""
+    allowed = np.zeros((max(Shape) + 1, max(ValueType) + 1, max(Kind) + 1), np.bool_)
+    for shape, types, kinds in (
+        (Shape.SCALAR, (ValueType.BOOL,), _SCALAR_KINDS),
+        (Shape.SCALAR, _INTEGERS, (*_SCALAR_KINDS, Kind.ID_LIST, Kind.SESSION_KEY)),
+        (Shape.SCALAR, _FLOATS, (*_SCALAR_KINDS, Kind.SESSION_KEY)),
+        (Shape.LIST, (ValueType.BYTES,), (Kind.META, Kind.SESSION_KEY, Kind.ORDER_KEY)),
+        (Shape.LIST, _INTEGERS, (Kind.ID_LIST, Kind.META)),
+        (Shape.LIST, _FLOATS, (Kind.FLOAT_LIST, Kind.META)),
+        (Shape.FIXED, _INTEGERS + _FLOATS, (Kind.DENSE, Kind.META)),
+        (Shape.WEIGHTED_LIST, _INTEGERS, (Kind.ID_SCORE_LIST, Kind.META)),
+    ):
+        allowed[np.ix_([shape], types, kinds)] = True
+    return allowed
+
+
+_COMBINATIONS = _combinations()
 
 
 def name_hash(name: str) -> int:
@@ -144,10 +169,21 @@ class SchemaBlock:
                 fields["group"] == _NO_GROUP,
                 fields["group"] < len(self.groups),
             ),
+            "flag": (fields["flags"] & ~np.uint16(NULLABLE)) == 0,
         }
         for what, good in rules.items():
             if not good.all():
                 raise self._error(f"field {int(np.argmin(good))} has an invalid {what}")
+        good = _COMBINATIONS[fields["shape"], fields["value_type"], fields["kind"]]
+        if not good.all():
+            bad = int(np.argmin(good))
+            shape, type_, kind = (
+                enum(int(fields[name][bad])).name.lower()
+                for enum, name in ((Shape, "shape"), (ValueType, "value_type"), (Kind, "kind"))
+            )
+            raise self._error(f"field {bad}: no {kind} is a {shape} of {type_}")
+        if (self.groups["flags"] & ~np.uint32(_WINDOW)).any():
+            raise self._error("a group has an invalid flag")
         keys = int((fields["kind"] == Kind.SESSION_KEY).sum())
         if len(fields) and keys != 1:
             raise self._error(f"{keys} session keys, 1 expected")
@@ -163,6 +199,9 @@ class SchemaBlock:
         jagged = np.isin(fields["shape"], (Shape.LIST, Shape.WEIGHTED_LIST))
         if (window[fields["group"][inside]] & ~jagged[inside]).any():
             raise self._error("a window group has a field that is not a list")
+        of_bytes = fields["value_type"][inside] == ValueType.BYTES
+        if (window[fields["group"][inside]] & of_bytes).any():
+            raise self._error("a window group has a field of bytes")
 
     @property
     def num_fields(self) -> int:

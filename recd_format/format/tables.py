@@ -16,6 +16,7 @@ from recd_format.constants import DIRECTORY_PAGE_BYTES, STRIPE_ALIGNMENT, Limits
 from recd_format.errors import Location, Reason, RecdFormatError
 from recd_format.format.record import RECORD
 from recd_format.format.schema_block import SchemaBlock, name_hash
+from recd_format.format.stripe import STRIPE_CONTINUES
 
 __all__ = ["OWNER", "SECTION", "STRIPE", "SectionId", "Tables", "decode_tables", "encode_tables"]
 
@@ -194,7 +195,7 @@ def _check(
         # Python integers: sums of hostile u8 fields must not wrap.
         end = -(-head_bytes // STRIPE_ALIGNMENT) * STRIPE_ALIGNMENT
         for index, row in enumerate(stripes.tolist()):
-            byte_offset, size, rows, sessions, _records, _flags = row
+            byte_offset, size, rows, sessions, _records, flags = row
             where = Location(location.path, "tables", index)
             if byte_offset % STRIPE_ALIGNMENT or byte_offset < end:
                 raise RecdFormatError(
@@ -211,6 +212,14 @@ def _check(
                 )
             if not 0 < sessions <= rows:
                 raise RecdFormatError(Reason.STRIPE, f"{sessions} sessions of {rows} rows", where)
+            if flags & ~STRIPE_CONTINUES:
+                raise RecdFormatError(
+                    Reason.STRIPE, f"flags {flags:#x}, only bit 0 is known", where
+                )
+            if flags and index == 0:
+                raise RecdFormatError(
+                    Reason.SESSIONS, "goes on from a stripe before, but is the first", where
+                )
     if len(np.unique(tables.sections["id"])) != len(tables.sections):
         raise RecdFormatError(Reason.SECTION, "two sections have the same id", location)
     for row in tables.sections.tolist():

@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 
 from recd_format.codec.base import Chain, CodecId
 from recd_format.codec.chain import Role, is_legal
+from recd_format.codec.list_at import unpack_references
 from recd_format.constants import ROWS_OWNER, STREAM_ALIGNMENT, Limits
 from recd_format.errors import Location, Reason, RecdFormatError
-from recd_format.format.record import RECORD, Records, StreamKind, kind_mask
-from recd_format.format.schema import Shape, ValueType
+from recd_format.format.record import (
+    CODES_MONOTONE,
+    CODES_STRIPE_SCOPE,
+    RECORD,
+    Records,
+    StreamKind,
+    kind_mask,
+)
+from recd_format.format.schema import Kind, Shape, ValueType
 from recd_format.format.schema_block import NULLABLE, SchemaBlock
 from recd_format.format.stripe import HEADER
 
@@ -41,6 +49,7 @@ _KNOWN = kind_mask(*StreamKind)
 _OF_WEIGHTS = kind_mask(StreamKind.WEIGHTS, StreamKind.WEIGHT_DICTIONARY)
 _OF_GROUPS = kind_mask(StreamKind.CODES, StreamKind.LENGTHS, StreamKind.STARTS)
 _OF_FIELDS = ~kind_mask(StreamKind.CODES, StreamKind.STARTS, StreamKind.SESSION_ROWS)
+_OF_ROWS = kind_mask(StreamKind.VALUES, StreamKind.WEIGHTS)
 _ROLES: dict[int, Role] = {
     StreamKind.SESSION_ROWS: "session_rows",
     StreamKind.SESSION_KEY: "session_key",
@@ -95,7 +104,7 @@ def validate_records(
     Raises
     ------
     RecdFormatError
-        RECORD, CHAIN, LIMIT, VALIDITY.
+        RECORD, CHAIN, LIMIT, VALIDITY, REFERENCE.
     """
     kinds = records["kind"]
     owners = records["owner"].astype(np.int64)
@@ -111,7 +120,7 @@ def validate_records(
             raise RecdFormatError(
                 reason,
                 f"{what} (owner {int(row['owner'])}, kind {int(row['kind'])}, count "
-                f"{int(row['count'])}, chain {row['chain'].tolist()})",
+                f"{int(row['count'])}, chain {row['chain'].tolist()}, flags {int(row['flags'])})",
                 replace(location, stripe=int(row["stripe"])),
             )
 
@@ -128,7 +137,8 @@ def validate_records(
     sessions = stripes["sessions"][records["stripe"]]
     require(sizes > 0, Reason.RECORD, "a weight stream of a field without weights")
     require(records["decoded"] == counts * sizes.astype(np.uint64), Reason.RECORD, "decoded bytes")
-    nullable = schema.fields["flags"][np.where(is_field, owners, 0)] & NULLABLE != 0
+    safe = np.where(is_field, owners, 0)
+    nullable = schema.fields["flags"][safe] & NULLABLE != 0
     is_validity = kinds == int(StreamKind.VALIDITY)
     require(~is_validity | nullable, Reason.VALIDITY, "validity of a field that has no nulls")
     is_codes = kinds == int(StreamKind.CODES)
@@ -136,7 +146,16 @@ def validate_records(
     require(~is_codes | (counts == rows), Reason.RECORD, "codes of rows")
     unique = records["params"]
     require(~is_codes | ((unique > 0) & (unique <= rows)), Reason.RECORD, "unique rows of a group")
+    is_key = is_field & (schema.fields["kind"][safe] == Kind.SESSION_KEY)
+    of_key = kinds == int(StreamKind.SESSION_KEY)
+    require(~of_key | is_key, Reason.RECORD, "a session_key stream of another field")
+    require(~_OF_ROWS[kinds] | ~is_key, Reason.RECORD, "values or weights of the session key")
+    known = np.where(is_codes, CODES_MONOTONE | CODES_STRIPE_SCOPE, 0)
+    require((records["flags"] & ~known) == 0, Reason.RECORD, "flags that its kind does not have")
     _validate_chains(records, types, schema, location)
+    references = records["chain"][:, 0] == int(CodecId.LIST_AT)
+    if references.any():
+        _validate_references(records[references], schema, stripes, location)
 
 
 def _validate_chains(
@@ -156,10 +175,36 @@ def _validate_chains(
                 f"{kind.name.lower()} of {dtype}",
                 location,
             )
-    references = records["chain"][:, 0] == CodecId.LIST_AT
-    scalar = schema.fields["shape"][np.where(references, records["owner"], 0)] == Shape.SCALAR
-    if (references & ~scalar).any():
+
+
+def _validate_references(
+    records: Records, schema: SchemaBlock, stripes: NDArray[np.void], location: Location
+) -> None:
+    """Check records whose chain begins with LIST_AT; legal chains say that they are VALUES."""
+    owners = records["owner"]
+    if (schema.fields["shape"][owners] != Shape.SCALAR).any():
         raise RecdFormatError(Reason.CHAIN, "LIST_AT of a field that is no scalar", location)
+    lists, indices = unpack_references(records["params"])
+    types = schema.fields["value_type"]
+    # Fields that do not exist are the projection's to reject.
+    held = types[np.minimum(lists, len(types) - 1)]
+    counts, rows = records["count"], stripes["rows"][records["stripe"]]
+    own = records["chain"][:, 1] != 0
+    for good, expected in (
+        (types[owners] == held, "a list of its own type"),
+        (counts == rows, "a value for each row of the stripe"),
+        (own == (indices < 0), "either an index field or indices of its own"),
+    ):
+        if not good.all():
+            bad = int(np.argmin(good))
+            raise RecdFormatError(
+                Reason.REFERENCE,
+                f"LIST_AT of field {schema.name(int(owners[bad]))!r}: expected {expected}, found "
+                f"{ValueType(int(types[owners[bad]])).name} at a list of "
+                f"{ValueType(int(held[bad])).name}, {int(counts[bad])} values of {int(rows[bad])} "
+                f"rows, chain {records['chain'][bad].tolist()}, index field {int(indices[bad])}",
+                replace(location, stripe=int(records["stripe"][bad])),
+            )
 
 
 def record_chain(codecs: list[int]) -> Chain | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +58,7 @@ class FileReader:
     def __enter__(self) -> FileReader:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __reduce__(self) -> tuple[type[FileReader], tuple[Source, ReadOptions]]:
@@ -116,6 +110,12 @@ class FileReader:
         index = self.metadata.tables.find(name) if isinstance(name, str) else -1
         if index < 0:
             names = self.schema.names
+            if name in names:
+                raise RecdFormatError(
+                    Reason.DIRECTORY,
+                    f"the index of names does not find {name!r}",
+                    self.metadata.location("tables"),
+                )
             close = difflib.get_close_matches(str(name), names, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"the columns are {names[:20]}"
             raise RecdInputError(f"{self.name}: there is no column {name!r}; {hint}")
@@ -167,6 +167,7 @@ class FileReader:
             gap=self.source.gap_bytes if gap is None else gap,
             max_bytes=self.options.request_bytes,
             allocate=_BUFFERS.take,
+            limits=self.options.limits,
         )
 
     def user_metadata(self) -> dict[bytes, bytes]:

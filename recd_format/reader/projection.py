@@ -15,7 +15,7 @@ from recd_format.codec.base import CodecId
 from recd_format.codec.list_at import unpack_reference
 from recd_format.constants import ROWS_OWNER
 from recd_format.errors import Location, Reason, RecdFormatError
-from recd_format.format.record import Records, StreamKind
+from recd_format.format.record import CODES_STRIPE_SCOPE, Records, StreamKind, kind_mask
 from recd_format.format.schema import Kind, Shape
 from recd_format.format.schema_block import SchemaBlock
 from recd_format.format.validate import stream_types, validate_ranges, validate_records
@@ -26,6 +26,7 @@ __all__ = ["Projection", "project"]
 
 _JAGGED = np.zeros(max(Shape) + 1, np.bool_)
 _JAGGED[[Shape.LIST, Shape.WEIGHTED_LIST]] = True
+_DICTIONARIES = kind_mask(StreamKind.DICTIONARY, StreamKind.WEIGHT_DICTIONARY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def project(metadata: FileMetadata, fields: Sequence[int]) -> Projection:
     Raises
     ------
     RecdFormatError
-        RECORD, CHAIN, LIMIT, RANGE, OVERLAP, REFERENCE, DIRECTORY, CHECKSUM.
+        RECORD, CHAIN, LIMIT, RANGE, OVERLAP, REFERENCE, DICTIONARY, WINDOW, DIRECTORY, CHECKSUM.
     """
     schema = metadata.tables.schema
     owners = _owners(schema, np.asarray(fields, np.int64))
@@ -89,7 +90,8 @@ def project(metadata: FileMetadata, fields: Sequence[int]) -> Projection:
     order = np.lexsort((records["kind"], records["owner"], records["stripe"]))
     records, types = records[order], types[order]
     offsets = np.searchsorted(records["stripe"], np.arange(len(stripes) + 1))
-    _require_streams(records, schema, len(stripes), where)
+    wanted = np.union1d(np.asarray(fields, np.int64), referenced)
+    _require_streams(records, schema, wanted, len(stripes), where)
     return Projection(tuple(fields), records, types, offsets)
 
 
@@ -126,9 +128,13 @@ def _referenced(records: Records, schema: SchemaBlock, location: Location) -> ND
 
 
 def _require_streams(
-    records: Records, schema: SchemaBlock, stripes: int, location: Location
+    records: Records,
+    schema: SchemaBlock,
+    fields: NDArray[np.int64],
+    stripes: int,
+    location: Location,
 ) -> None:
-    """Check that each field has the streams its shape asks for, each once, in every stripe."""
+    """Check that each of `fields` has the streams its shape asks for, once, in every stripe."""
     stripe = records["stripe"].astype(np.int64)
     owner = np.minimum(records["owner"], schema.num_fields + schema.num_groups).astype(np.int64)
     # One number for (stripe, owner, kind): ascending, as the records are.
@@ -136,7 +142,6 @@ def _require_streams(
     keys = (stripe * owners + owner) << 8 | records["kind"]
     if (np.diff(keys) == 0).any():
         raise RecdFormatError(Reason.RECORD, "two streams of one owner and kind", location)
-    fields = np.unique(records["owner"][records["owner"] < schema.num_fields]).astype(np.int64)
     rows = schema.fields[fields]
     is_key = rows["kind"] == Kind.SESSION_KEY
     group = np.where(is_key, 0, rows["group"]).astype(np.int64)
@@ -170,3 +175,56 @@ def _require_streams(
         )
     if not has(np.array([owners - 1]), int(StreamKind.SESSION_ROWS)).all():
         raise RecdFormatError(Reason.RECORD, "a stripe lacks session_rows", location)
+    _require_dictionaries(records, keys, location)
+    kinds = records["kind"]
+    shared = (kinds == int(StreamKind.CODES)) & (records["flags"] & CODES_STRIPE_SCOPE != 0)
+    if shared.any():
+        starts = keys[shared] >> 8 << 8 | int(StreamKind.STARTS)
+        windows = np.isin(starts, keys[kinds == int(StreamKind.STARTS)])
+        if windows.any():
+            bad = records[shared][int(np.argmax(windows))]
+            raise RecdFormatError(
+                Reason.WINDOW,
+                f"owner {int(bad['owner'])} has windows, which no two sessions share: expected "
+                f"codes without stripe scope, found flags {int(bad['flags'])}",
+                replace(location, stripe=int(bad["stripe"])),
+            )
+
+
+def _require_dictionaries(records: Records, keys: NDArray[np.int64], location: Location) -> None:
+    """Check that dictionaries stand beside the streams that need them, and fit them.
+
+    `keys` are one number for (stripe, owner, kind) of each record, ascending.
+    """
+    coded = records["chain"][:, 0] == int(CodecId.DICTIONARY)
+    entries = _DICTIONARIES[records["kind"]]
+    kind = np.where(
+        records["kind"][coded] == int(StreamKind.WEIGHTS),
+        int(StreamKind.WEIGHT_DICTIONARY),
+        int(StreamKind.DICTIONARY),
+    )
+    # Of an owner, values stand before weights: these ascend too.
+    needed, found = keys[coded] >> 8 << 8 | kind, keys[entries]
+
+    def fail(reason: Reason, row: np.void, detail: str) -> RecdFormatError:
+        place = replace(
+            location,
+            stripe=int(row["stripe"]),
+            owner=f"owner {int(row['owner'])}",
+            stream=StreamKind(int(row["kind"])).name.lower(),
+            byte_offset=int(row["byte_offset"]),
+        )
+        return RecdFormatError(reason, detail, place)
+
+    if not np.array_equal(needed, found):
+        missing = ~np.isin(needed, found)
+        if missing.any():
+            row = records[coded][int(np.argmax(missing))]
+            raise fail(Reason.DICTIONARY, row, "its dictionary is missing")
+        row = records[entries][int(np.argmin(np.isin(found, needed)))]
+        raise fail(Reason.RECORD, row, "a dictionary, but no chain that begins with DICTIONARY")
+    params, counts = records["params"][coded], records["count"][entries]
+    if (params != counts).any():
+        bad = int(np.argmax(params != counts))
+        detail = f"{int(params[bad])} entries by its params, {int(counts[bad])} in its dictionary"
+        raise fail(Reason.DICTIONARY, records[coded][bad], detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recd_format.codec.list_at import Rows, resolve, unpack_reference
 from recd_format.errors import Reason, RecdFormatError
 from recd_format.format.validate import value_dtype
+from recd_format.reader.streams import stream_location
 
 if TYPE_CHECKING:
     from recd_format.reader.data import FieldData, GroupData
@@ -41,47 +42,55 @@ def resolve_references(
     Raises
     ------
     RecdFormatError
-        REFERENCE: an index is not within its row's list, or types disagree.
+        REFERENCE: an index is null, not an integer, or not within its row's list.
     """
     resolved = dict(fields)
     owners = set(streams.records["owner"][references].tolist())
     for number in references.tolist():
-        record = streams.records[number]
-        owner = int(record["owner"])
-        field = fields[owner]
-        reference = unpack_reference(int(record["params"]))
-        list_ = fields[reference.list_field]
-        if groups[field.group].inverse_lookup is not None:
-            raise RecdFormatError(
-                Reason.REFERENCE, f"field {owner}: LIST_AT in a group that has codes"
-            )
-        dtype = value_dtype(int(streams.types[number]))
-        if list_.values.dtype.itemsize != dtype.itemsize:
-            raise RecdFormatError(
-                Reason.REFERENCE,
-                f"field {owner} of {dtype} points at a list of {list_.values.dtype}",
-            )
-        starts, lengths = list_.ranges()
-        if reference.index_field in owners:
-            raise RecdFormatError(
-                Reason.REFERENCE,
-                f"field {owner}: its index, field {reference.index_field}, is a LIST_AT itself",
-            )
-        if reference.index_field is None:
-            index = Rows(own_index(number))
-        else:
-            index = _row_values(fields[reference.index_field], groups)
-        values = resolve(
-            Rows(starts, groups[list_.group].inverse_lookup),
-            lengths,
-            list_.values.view(dtype),
-            index,
-            base=reference.base,
-            validity=field.validity,
-            out=streams.allocate(index.num_rows * dtype.itemsize).view(dtype),
-        )
-        resolved[owner] = replace(field, values=values)
+        owner = int(streams.records["owner"][number])
+        try:
+            values = _resolve(streams, number, owners, fields, groups, own_index)
+        except RecdFormatError as exc:
+            raise RecdFormatError(exc.reason, exc.detail, stream_location(streams, number)) from exc
+        resolved[owner] = replace(fields[owner], values=values)
     return resolved
+
+
+def _resolve(
+    streams: StoredStreams,
+    number: int,
+    owners: set[int],
+    fields: dict[int, FieldData],
+    groups: dict[int, GroupData],
+    own_index: Callable[[int], NDArray[np.int64]],
+) -> NDArray[Any]:
+    """Values of one LIST_AT stream; `owners` have such streams."""
+    record = streams.records[number]
+    field = fields[int(record["owner"])]
+    reference = unpack_reference(int(record["params"]))
+    list_ = fields[reference.list_field]
+    if groups[field.group].inverse_lookup is not None:
+        raise RecdFormatError(Reason.REFERENCE, "LIST_AT in a group that has codes")
+    dtype = value_dtype(int(streams.types[number]))
+    starts, lengths = list_.ranges()
+    if reference.index_field in owners:
+        raise RecdFormatError(
+            Reason.REFERENCE, f"its index, field {reference.index_field}, is a LIST_AT itself"
+        )
+    if reference.index_field is None:
+        index = Rows(own_index(number))
+    else:
+        index = _row_values(fields[reference.index_field], groups)
+        _require_index(fields[reference.index_field].validity, index.lookup, field.validity)
+    return resolve(
+        Rows(starts, groups[list_.group].inverse_lookup),
+        lengths,
+        list_.values,
+        index,
+        base=reference.base,
+        validity=field.validity,
+        out=streams.allocate(index.num_rows * dtype.itemsize).view(dtype),
+    )
 
 
 def _row_values(field: FieldData, groups: dict[int, GroupData]) -> Rows:
@@ -89,3 +98,19 @@ def _row_values(field: FieldData, groups: dict[int, GroupData]) -> Rows:
     if field.values.dtype.kind not in "iu":
         raise RecdFormatError(Reason.REFERENCE, f"an index of type {field.values.dtype}")
     return Rows(field.values, groups[field.group].inverse_lookup)
+
+
+def _require_index(
+    index: NDArray[np.bool_] | None,
+    lookup: NDArray[np.int32] | None,
+    scalar: NDArray[np.bool_] | None,
+) -> None:
+    """Raise where the index is null in a row whose scalar is not."""
+    if index is None:
+        return
+    missing = ~(index if lookup is None else index[lookup])
+    if scalar is not None:
+        missing &= scalar
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise RecdFormatError(Reason.REFERENCE, f"row {row}: the index is null, the value is not")

@@ -13,6 +13,7 @@ from xxhash import xxh3_64_intdigest
 
 from recd_format.codec import BATCH_CHAINS, DESCRIPTOR, decode, decode_many
 from recd_format.codec.base import BatchError, Chain, CodecId
+from recd_format.constants import Limits
 from recd_format.errors import Location, Reason, RecdFormatError
 from recd_format.format.record import Records, StreamKind
 from recd_format.format.schema import ValueType
@@ -20,6 +21,8 @@ from recd_format.format.validate import record_chain, value_dtype
 from recd_format.io import Source, aligned_empty, coalesce
 
 __all__ = ["Decoded", "StoredStreams", "decode_streams", "fetch"]
+
+_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class StoredStreams:
         The stripe, for errors.
     allocate : callable
         Gives the memory to decode into: uint8 [n], aligned to 64 bytes.
+    limits : Limits
+        `stripe_bytes` caps what is decoded at once.
     """
 
     records: Records
@@ -47,6 +52,7 @@ class StoredStreams:
     positions: NDArray[np.int64]
     location: Location
     allocate: Callable[[int], NDArray[np.uint8]] = aligned_empty
+    limits: Limits = _LIMITS
 
     def payload(self, index: int) -> NDArray[np.uint8]:
         """Stored bytes of stream number `index`."""
@@ -69,6 +75,7 @@ def fetch(
     gap: int,
     max_bytes: int,
     allocate: Callable[[int], NDArray[np.uint8]] = aligned_empty,
+    limits: Limits = _LIMITS,
 ) -> StoredStreams:
     """Read the stored bytes of `records`, neighbours together, and check their checksums.
 
@@ -88,7 +95,7 @@ def fetch(
         source.read_into(stripe_offset + byte_offset, buffer[start : start + size])
     positions = np.zeros(len(records), np.int64)
     positions[used] = span_starts[plan.span] + plan.start
-    streams = StoredStreams(records, types, buffer, positions, location, allocate)
+    streams = StoredStreams(records, types, buffer, positions, location, allocate, limits)
     if verify:
         _verify(streams, used, sizes)
     return streams
@@ -172,7 +179,8 @@ def decode_streams(
     Raises
     ------
     RecdFormatError
-        ENCODING, DICTIONARY, RANGE: a stream does not decode.
+        ENCODING, DICTIONARY, RANGE: a stream does not decode. LIMIT: all would have more than
+        `stripe_bytes`.
     """
     if not len(chosen):
         return Decoded(aligned_empty(0), {})
@@ -201,6 +209,13 @@ def decode_streams(
     table["target"] = starts
     table["dictionary"][owned] = starts[own:]
     table["dictionary_count"][owned] = counts[own:]
+    if ends[-1] > streams.limits.stripe_bytes:
+        raise RecdFormatError(
+            Reason.LIMIT,
+            f"{len(numbers)} streams decode to {int(ends[-1])} bytes, limit "
+            f"{streams.limits.stripe_bytes}; read fewer columns or rows at once",
+            streams.location,
+        )
     arena = streams.allocate(int(ends[-1]))
     chains = np.ascontiguousarray(records["chain"]).view("<u4").reshape(-1).tolist()
     # Dictionaries first: other chains gather from what they decode to.

@@ -14,9 +14,10 @@ from recd_format.codec import block_sums, decode
 from recd_format.codec.base import CodecId
 from recd_format.constants import BLOCK_VALUES, ROWS_OWNER
 from recd_format.dedup.exact import decode_codes_many
+from recd_format.dedup.nulls import find_beyond_one, find_filled_null
 from recd_format.errors import Reason, RecdFormatError, RecdInputError
 from recd_format.format.record import CODES_MONOTONE, StreamKind, kind_mask
-from recd_format.format.schema import Kind, Shape
+from recd_format.format.schema import Kind, Shape, ValueType
 from recd_format.format.schema_block import SchemaBlock
 from recd_format.format.validate import value_dtype
 from recd_format.reader.data import FieldData, GroupData, StripeData
@@ -43,8 +44,9 @@ _ROUND_TWO = kind_mask(StreamKind.LENGTHS, StreamKind.STARTS, StreamKind.VALIDIT
 _ROUND_THREE = kind_mask(StreamKind.VALUES, StreamKind.WEIGHTS, StreamKind.SESSION_KEY)
 _DICTIONARIES = kind_mask(StreamKind.DICTIONARY, StreamKind.WEIGHT_DICTIONARY)
 _JAGGED = (int(Shape.LIST), int(Shape.WEIGHTED_LIST))
+_BOOL = int(ValueType.BOOL)
 _INT32_MAX = (1 << 31) - 1
-_UINT32, _INT32, _UINT8 = np.dtype("<u4"), np.dtype("<i4"), np.dtype("u1")
+_UINT32, _INT32, _BOOLEAN = np.dtype("<u4"), np.dtype("<i4"), np.dtype("?")
 
 
 class _StripeDecoder:
@@ -71,7 +73,7 @@ class _StripeDecoder:
         self.num_fields = schema.num_fields
         owned = [owner for owner in dict.fromkeys(self.owners) if owner < schema.num_fields]
         rows_of = schema.fields[owned]
-        self.field_group = dict(zip(owned, rows_of["group"].tolist(), strict=True))
+        self.field_group: dict[int, int] = dict(zip(owned, rows_of["group"].tolist(), strict=True))
         self.field_shape = dict(zip(owned, rows_of["shape"].tolist(), strict=True))
         self.field_width = dict(zip(owned, rows_of["width"].tolist(), strict=True))
         keys = (rows_of["kind"] == int(Kind.SESSION_KEY)).tolist()
@@ -206,13 +208,11 @@ class _StripeDecoder:
         starts: dict[int, NDArray[np.int32]] = {}
         validity: dict[int, NDArray[np.bool_]] = {}
         ranges: dict[int, tuple[int, int]] = {}
+        places: dict[int, int] = {}
         for place, number in enumerate(numbers):
             owner, kind = self.owners[number], self.kinds[number]
             if kind == _VALIDITY:
-                bits = second.values(number, _UINT8)
-                if int(bits.max(initial=0)) > 1:
-                    raise self._fail(number, Reason.VALIDITY, "a validity is neither 0 nor 1")
-                validity[owner] = bits.view(np.bool_)
+                validity[owner] = second.values(number, _BOOLEAN)
             elif kind == _STARTS:
                 starts[owner] = second.values(number, _INT32)
             else:
@@ -221,10 +221,19 @@ class _StripeDecoder:
                 first = int(before[place]) + (int(values[:skip].sum(dtype=np.int64)) if skip else 0)
                 own = values[skip:]
                 ranges[owner] = (first, first + int(own.sum(dtype=np.int64)))
+                places[owner] = second.spans[number][0] + skip * own.itemsize
                 lengths[owner] = own.view(_INT32)
         for owner in starts:
             ranges[owner] = self._window_range(owner, starts[owner], lengths[owner])
-        return self._decode_values(lengths, starts, validity, ranges)
+        masks = [number for number in numbers if self.kinds[number] == _VALIDITY]
+        self._require_bits(second, masks, Reason.VALIDITY, "a validity is neither 0 nor 1")
+        lists = {
+            owner: (places.get(owner, places.get(self._shared(owner), 0)), _UINT32.itemsize)
+            for owner in validity
+            if self.field_shape[owner] in _JAGGED
+        }
+        self._require_empty_nulls(lists, second, second)
+        return self._decode_values(lengths, starts, validity, ranges, second)
 
     def _check_counts(
         self, chosen: NDArray[np.int64], expected: NDArray[np.int64], what: str
@@ -239,6 +248,49 @@ class _StripeDecoder:
                 Reason.LENGTHS,
                 f"{int(counts[place])} {what}, {int(expected[place])} expected",
             )
+
+    def _shared(self, field: int) -> int:
+        """Owner of the streams that a field's group has."""
+        return self.num_fields + self.field_group[field]
+
+    def _require_bits(
+        self, decoded: Decoded, numbers: list[int], reason: Reason, detail: str
+    ) -> None:
+        """Streams of bytes hold 0 and 1 alone."""
+        if not numbers:
+            return
+        spans = np.array([decoded.spans[number] for number in numbers], np.int64)
+        bad = find_beyond_one(spans, decoded.arena)
+        if bad >= 0:
+            raise self._fail(numbers[bad], reason, detail)
+
+    def _rows_of(
+        self, validity: dict[int, NDArray[np.bool_]], third: Decoded, types: list[int]
+    ) -> dict[int, tuple[int, int]]:
+        """Where values of fields without lengths begin, and the bytes of a row."""
+        found = {}
+        for owner in validity:
+            kind = _SESSION_KEY if self.field_group[owner] < 0 else _VALUES
+            number = self.number[owner, kind]
+            if self.field_shape[owner] not in _JAGGED and number in third.spans:
+                size = value_dtype(types[number]).itemsize
+                found[owner] = (third.spans[number][0], self.field_width[owner] * size)
+        return found
+
+    def _require_empty_nulls(
+        self, places: dict[int, tuple[int, int]], second: Decoded, held: Decoded
+    ) -> None:
+        """Null rows of fields hold nothing: `places` are where rows begin in `held`, and sizes."""
+        if not places:
+            return
+        numbers = [self.number[owner, _VALIDITY] for owner in places]
+        table = [
+            (second.spans[number][0], second.spans[number][1] - second.spans[number][0], *place)
+            for number, place in zip(numbers, places.values(), strict=True)
+        ]
+        bad = find_filled_null(np.array(table, np.int64), second.arena, held.arena)
+        if bad >= 0:
+            raise self._fail(numbers[bad], Reason.VALIDITY, "a null row holds values")
 
     def _window_range(
         self, owner: int, starts: NDArray[np.int32], lengths: NDArray[np.int32]
@@ -263,6 +315,7 @@ class _StripeDecoder:
         starts: dict[int, NDArray[np.int32]],
         validity: dict[int, NDArray[np.bool_]],
         ranges: dict[int, tuple[int, int]],
+        second: Decoded,
     ) -> dict[int, FieldData]:
         of_round = _ROUND_THREE[self.kind_array]
         references = np.flatnonzero(of_round & self.is_reference)
@@ -274,6 +327,9 @@ class _StripeDecoder:
         self._check_counts(chosen, end, "values")
         third = self._decode(chosen, begin, end)
         types = self.streams.types.tolist()
+        booleans = [number for number in numbers if types[number] == _BOOL]
+        self._require_bits(third, booleans, Reason.ENCODING, "a BOOL is neither 0 nor 1")
+        self._require_empty_nulls(self._rows_of(validity, third, types), second, third)
         values = {
             (self.owners[number], self.kinds[number] == _WEIGHTS): third.values(
                 number, value_dtype(types[number])
@@ -282,7 +338,7 @@ class _StripeDecoder:
         }
         fields: dict[int, FieldData] = {}
         for owner, group in self.field_group.items():
-            shared = self.num_fields + group
+            shared = self._shared(owner)
             windowed = group >= 0 and shared in starts
             fields[owner] = FieldData(
                 group=group,
@@ -299,12 +355,6 @@ class _StripeDecoder:
 
     def _index_of(self, number: int) -> NDArray[np.int64]:
         """Indices that a LIST_AT stream holds itself."""
-        if self.counts[number] != self.rows:
-            raise self._fail(
-                number,
-                Reason.REFERENCE,
-                f"{self.counts[number]} indices, {self.rows} expected",
-            )
         values = decode(
             self.streams.chain(number),
             self.streams.payload(number),
@@ -320,7 +370,7 @@ class _StripeDecoder:
         if self.field_shape[owner] in _JAGGED:
             if owner in ranges:
                 return ranges[owner]
-            return ranges[self.num_fields + self.field_group[owner]]
+            return ranges[self._shared(owner)]
         low, high = self._unique_range(owner)
         width = self.field_width[owner]
         return low * width, high * width

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recd_format.codec import block_sums, check_sums, decode
 from recd_format.constants import STRIPE_ALIGNMENT
 from recd_format.errors import Reason, RecdFormatError
-from recd_format.format.head import decode_head, head_bytes
+from recd_format.format.head import HEAD, decode_head, head_bytes
 from recd_format.format.record import (
     CODES_STRIPE_SCOPE,
     Records,
@@ -66,6 +66,14 @@ def verify_file(reader: FileReader) -> VerifyReport:
         )
     if schema.schema() != reader.schema:
         raise RecdFormatError(Reason.HEAD, "head and tables have different schemas", where)
+    said = np.frombuffer(head, HEAD, 1)[0]
+    for name in ("major", "minor", "required"):
+        if int(said[name]) != getattr(postscript, name):
+            raise RecdFormatError(
+                Reason.HEAD,
+                f"{name} is {int(said[name])}, the postscript says {getattr(postscript, name)}",
+                where,
+            )
     _verify_names(reader)
     records = metadata.all_records()
     if not np.array_equal(records, sort_records(records)):
@@ -185,7 +193,9 @@ def _verify_timelines(
     streams: StoredStreams,
     number: int,
 ) -> None:
-    """The windows of a session lie in its own timeline, and the timelines stand end to end."""
+    """The windows of a session lie in its own timeline and cover it; the timelines stand end to
+    end."""
+    where = stream_location(streams, number)
     used = lengths > 0
     begins = np.where(used, starts, values)
     ends = np.where(used, starts + lengths, 0)
@@ -197,7 +207,27 @@ def _verify_timelines(
         raise RecdFormatError(
             Reason.WINDOW,
             "the sessions' timelines do not stand end to end",
-            stream_location(streams, number),
+            where,
+        )
+    # Timelines that touch and do not overlap: what covers all of them covers each.
+    order = np.argsort(starts[used])
+    reached = np.maximum.accumulate(ends[used][order])
+    gaps = starts[used][order][1:] > reached[:-1]
+    if gaps.any():
+        value = int(reached[int(np.argmax(gaps))])
+        raise RecdFormatError(
+            Reason.WINDOW, f"value {value} of the timelines is in no window", where
+        )
+    stops = np.maximum.accumulate(high)
+    session = np.repeat(np.arange(len(stops)), np.diff(first_unique, append=len(starts)))
+    outside = (starts < np.concatenate([[0], stops[:-1]])[session]) | (starts > stops[session])
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise RecdFormatError(
+            Reason.WINDOW,
+            f"unique row {row} starts at value {int(starts[row])}, outside of its session's "
+            "timeline",
+            where,
         )
 
 

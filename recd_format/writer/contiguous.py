@@ -66,7 +66,8 @@ class Contiguity:
                     "with clustered=False"
                 )
             seen.add(key)
-        if self.is_open and order is not None and self._last_order is not None:
+        open_again = len(keys) and self._open_key == int(keys[0])
+        if open_again and order is not None and self._last_order is not None:
             end = int(starts[1]) if len(starts) > 1 else len(keys)
             if end and int(order[:end].min()) < self._last_order:
                 raise RecdInputError(
@@ -74,13 +75,17 @@ class Contiguity:
                     "not in the order of the order key; sort it, or write it with clustered=False"
                 )
 
-    def wrote(self, session_offsets: NDArray[np.int64], rows: int) -> None:
+    def wrote(
+        self, session_offsets: NDArray[np.int64], permutation: NDArray[np.int64], rows: int
+    ) -> None:
         """Note that the first `rows` of the rows checked last are written.
 
         Parameters
         ----------
         session_offsets
             Offsets of the sessions among those rows.
+        permutation
+            Row of the input of each row in file order.
         """
         if rows == 0:
             return
@@ -91,4 +96,4 @@ class Contiguity:
         place = int(np.searchsorted(session_offsets, rows))
         self.is_open = int(session_offsets[place]) != rows
         if self._order is not None:
-            self._last_order = int(self._order[int(self._starts[last]) : rows].max())
+            self._last_order = int(self._order[permutation[rows - 1]])

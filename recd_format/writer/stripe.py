@@ -212,6 +212,9 @@ class StripeEncoder:
             return None
         names = self.schema.names
         target = None if reference.index_field is None else names.index(reference.index_field)
+        held = self.schema.fields[names.index(reference.list_field)].value_type
+        if held is not self.schema.fields[index].value_type:
+            return None
         return encode_reference(
             rows.columns,
             index,
@@ -251,8 +254,11 @@ class StripeEncoder:
 
 def _are_parallel(columns: Sequence[Column], rows: NDArray[np.int64]) -> bool:
     """True where all columns have lists of equal lengths in `rows`."""
-    lengths = [column.lengths[rows] for column in columns]
-    return all(np.array_equal(lengths[0], other) for other in lengths[1:])
+    first, *others = columns
+    if not others:
+        return True
+    lengths = first.lengths[rows]
+    return all(np.array_equal(lengths, other.lengths[rows]) for other in others)
 
 
 def _statistics(index: int, field: Field, column: Column) -> list[NDArray[np.void]]:

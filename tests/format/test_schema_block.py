@@ -28,6 +28,17 @@ FIELDS = HEADER.itemsize
 GROUPS = FIELDS + len(SCHEMA.fields) * FIELD.itemsize
 HEAP = GROUPS + len(SCHEMA.groups) * GROUP.itemsize
 SESSION, TS, IDS, SCORES, VECTOR, SIZE = range(6)
+COMBINATIONS = [
+    (Shape.SCALAR, ValueType.BOOL, Kind.LABEL),
+    (Shape.SCALAR, ValueType.UINT64, Kind.ID_LIST),
+    (Shape.SCALAR, ValueType.INT8, Kind.META),
+    (Shape.SCALAR, ValueType.FLOAT16, Kind.WEIGHT),
+    (Shape.LIST, ValueType.BYTES, Kind.META),
+    (Shape.LIST, ValueType.INT64, Kind.ID_LIST),
+    (Shape.LIST, ValueType.FLOAT64, Kind.FLOAT_LIST),
+    (Shape.FIXED, ValueType.FLOAT32, Kind.DENSE),
+    (Shape.WEIGHTED_LIST, ValueType.UINT16, Kind.ID_SCORE_LIST),
+]
 FLOATS = [ValueType.FLOAT16, ValueType.FLOAT32, ValueType.FLOAT64]
 
 
@@ -46,8 +57,7 @@ def schemas(draw: st.DrawFn) -> Schema:
     fields = [Field(names[0], Kind.SESSION_KEY, Shape.SCALAR, ValueType.INT64, width=1)]
     groups: list[Group] = []
     for index, name in enumerate(names[1:], 1):
-        shape = draw(st.sampled_from(Shape))
-        value = draw(st.sampled_from([v for v in ValueType if v is not ValueType.BYTES]))
+        shape, value, kind = draw(st.sampled_from(COMBINATIONS))
         weight = draw(st.sampled_from(FLOATS)) if shape is Shape.WEIGHTED_LIST else None
         width = {Shape.SCALAR: 1, Shape.FIXED: draw(st.integers(1, 1 << 31))}.get(shape, 0)
         joined = groups and not groups[-1].window and draw(st.booleans())
@@ -55,9 +65,11 @@ def schemas(draw: st.DrawFn) -> Schema:
             groups[-1] = replace(groups[-1], fields=(*groups[-1].fields, index))
         else:
             jagged = shape in (Shape.LIST, Shape.WEIGHTED_LIST)
-            groups.append(Group((index,), jagged and draw(st.booleans())))
+            groups.append(
+                Group((index,), jagged and value is not ValueType.BYTES and draw(st.booleans()))
+            )
         fields.append(
-            Field(name, Kind.DENSE, shape, value, weight, width, draw(st.booleans()),
+            Field(name, kind, shape, value, weight, width, draw(st.booleans()),
                   len(groups) - 1)
         )  # fmt: skip
     return Schema(tuple(fields), tuple(groups))
