@@ -11,6 +11,7 @@ Layer: the lowest; imports nothing of the package.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import sys
@@ -27,6 +28,7 @@ __all__ = ["Kernel", "kernel", "on_compile", "registered_kernels"]
 
 _CONST_ARRAY = re.compile(r"const (\w+)\[::1\]")
 _PACKAGE = Path(__file__).parent
+_LOG = logging.getLogger("recd_format")
 # RLock: compiling a kernel compiles the kernels it calls.
 _LOCK = threading.RLock()
 _KERNELS: list[Kernel] = []
@@ -34,8 +36,28 @@ _LISTENERS: list[Callable[[str], None]] = []
 
 
 def on_compile(listener: Callable[[str], None]) -> None:
-    """Call `listener` with a kernel's name just before it is compiled for the first time."""
+    """Call `listener` with a kernel's name just before it is compiled for the first time.
+
+    Where there is no listener, the first such kernel of a process is announced in the log.
+    """
     _LISTENERS.append(listener)
+
+
+def _announce(name: str) -> None:
+    """Say that a kernel is compiled: to the listeners, else once a process to the log."""
+    for listener in _LISTENERS:
+        listener(name)
+    if not _LISTENERS:
+        _log_first_use()
+
+
+@cache
+def _log_first_use() -> None:
+    # A warning, so that it is seen where nobody has set up logging: the first call takes seconds.
+    _LOG.warning(
+        "recd_format: compiling kernels for the first use on this machine, up to about 15 s "
+        "(`recd warmup` does it ahead of time)"
+    )
 
 
 def registered_kernels() -> list[Kernel]:
@@ -140,8 +162,7 @@ class Kernel:
         if folder is not None:
             _enable_caching(dispatcher, folder)
         if folder is None or not self._has_index(dispatcher.stats.cache_path):
-            for listener in _LISTENERS:
-                listener(self.name)
+            _announce(self.name)
         for signature in self.signatures:
             dispatcher.compile(_CONST_ARRAY.sub(r"Array(\1, 1, 'C', readonly=True)", signature))
         dispatcher.disable_compile()

@@ -84,6 +84,22 @@ def test_the_next_writable_folder_is_taken_without_a_word(
     assert done.stderr == ""
 
 
+def test_the_first_use_says_what_it_does_and_later_ones_are_silent(tmp_path: Path) -> None:
+    code = ONE_KERNEL.replace("on_compile(compiled.append)", "")
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment(NUMBA_CACHE_DIR=str(tmp_path)),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+        for _ in range(2)
+    ]
+    assert said[0].count("compiling kernels for the first use on this machine") == 1
+    assert said[1] == ""
+
+
 def test_eight_first_uses_at_once(tmp_path: Path) -> None:
     """Each compiles, or loads what another has just compiled; none sees half a cache entry."""
     env = environment(NUMBA_CACHE_DIR=str(tmp_path), HOME=str(tmp_path))
