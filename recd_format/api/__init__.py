@@ -8,6 +8,7 @@ from __future__ import annotations
 from recd_format.api.dataset import RecdDataset, dataset
 from recd_format.api.file import RecdFile, open
 from recd_format.api.report import WriteReport
-from recd_format.api.write import RecdWriter, write
+from recd_format.api.write import write
+from recd_format.api.writer import RecdWriter
 
 __all__ = ["RecdDataset", "RecdFile", "RecdWriter", "WriteReport", "dataset", "open", "write"]

@@ -24,6 +24,7 @@ from recd_format.cli._show import (
 from recd_format.cli._tables import modes_table
 from recd_format.cli.warmup import warm_up
 from recd_format.errors import RecdError
+from recd_format.writer.options import Profile
 
 __all__ = ["Measured", "configure", "measure", "run"]
 
@@ -32,7 +33,7 @@ EPILOG = """Without --log the log is made up: 24 lists of a user's ids that seld
 6 histories that slide, 8 item lists, 16 floats. With it, your own:
   recd demo --log log.parquet --session-key session_id --order-key timestamp --label label
 """
-PROFILES = ("balanced", "small")
+PROFILES: tuple[Profile, ...] = ("balanced", "small")
 # A read is repeated for a while, and the fastest counts: the first one touches new memory, and
 # the machine may have other work.
 READS = range(3, 12)
