@@ -3,7 +3,7 @@
 A kernel is compiled, or loaded from the cache, at its first call, so that importing the package
 never imports Numba. Kernels may call kernels of other modules: Numba's own cache would not see
 that such a helper changed (it stamps only the caller's file), so the cache folder is named by a
-hash of every source file of the package's kernels and of the bounds-check flag.
+hash of every source file below the edges of the package, and of the bounds-check flag.
 
 Layer: the lowest; imports nothing of the package.
 """
@@ -28,6 +28,7 @@ __all__ = ["Kernel", "kernel", "on_compile", "registered_kernels"]
 
 _CONST_ARRAY = re.compile(r"const (\w+)\[::1\]")
 _PACKAGE = Path(__file__).parent
+_ABOVE_KERNELS = frozenset({"api", "arrow", "cli", "filesystem", "integrations"})
 _LOG = logging.getLogger("recd_format")
 # RLock: compiling a kernel compiles the kernels it calls.
 _LOCK = threading.RLock()
@@ -70,9 +71,10 @@ def cache_directory() -> Path | None:
     """Folder for compiled kernels, or None where nothing is writable (warned about once)."""
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
-        source = path.read_bytes()
-        if b"@kernel(" in source:
-            digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + source)
+        place = path.relative_to(_PACKAGE)
+        # Constants of other modules are compiled in, so all count but those above every kernel.
+        if place.parts[0] not in _ABOVE_KERNELS:
+            digest.update(place.as_posix().encode() + b"\0" + path.read_bytes())
     digest.update(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
     name = f"kernels-{digest.hexdigest()[:16]}"
     roots = [os.environ.get("NUMBA_CACHE_DIR"), _user_cache(), tempfile.gettempdir()]

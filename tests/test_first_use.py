@@ -10,9 +10,11 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -229,3 +231,27 @@ def test_errors_pickle_with_what_they_say() -> None:
         recd.open(small_file()[:-1])
     again = pickle.loads(pickle.dumps(caught.value))
     assert (str(again), again.reason) == (str(caught.value), caught.value.reason)
+
+
+def test_threads_share_one_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {f"c{i}": rng.integers(0, 50, 400) for i in range(200)}
+    table = pa.table({"session": np.arange(400) // 10, **columns})
+    path = tmp_path / "wide.recd"
+    recd.write(table, path, session_key="session", stripe_rows=50)
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            file = recd.open(path)
+            barrier = threading.Barrier(4)
+
+            def read(number: int, file: Any = file, barrier: Any = barrier) -> bool:
+                barrier.wait()
+                names = [f"c{i}" for i in range(number, 200, 4)]
+                return bool(file.read(names).equals(table.select(names)))
+
+            with ThreadPoolExecutor(4) as pool:
+                assert all(pool.map(read, range(4)))
+    finally:
+        sys.setswitchinterval(switch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 
 import numpy as np
@@ -85,3 +86,18 @@ def test_a_pool_keeps_no_more_than_it_may() -> None:
     arrays.clear()
     assert 100_000 <= pool.idle_bytes <= 200_000
     assert pickle.loads(pickle.dumps(pool)).idle_bytes == 0
+
+
+def test_a_pool_never_lends_too_little_whenever_garbage_is_collected() -> None:
+    pool = BufferPool(max_bytes=1 << 20)
+    threshold = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)
+    try:
+        for round_ in range(3_000):
+            size = 70_000 + 60_000 * (round_ * 7 % 5)
+            array = pool.take(size)
+            assert len(array) == size
+            cycle: list[object] = [array]
+            cycle.append(cycle)
+    finally:
+        gc.set_threshold(*threshold)

@@ -190,3 +190,14 @@ def test_the_plan_of_a_report_serves_the_next_write() -> None:
     assert second.bytes_out == first.bytes_out
     with pytest.raises(recd.RecdInputError, match="plan is for other columns.*hist"):
         recd.write(table.drop(["hist"]), io.BytesIO(), session_key="session", plan=first.plan)
+
+
+def test_a_read_without_columns_has_rows() -> None:
+    file = recd.open(write(giant_session(300), stripe_rows=100))
+    assert file.read([]).num_rows == 300
+    assert file.read([], slice(10, 20)).num_rows == 10
+    assert [batch.num_rows for batch in file.iter_batches(200, columns=[])] == [200, 100]
+
+
+def test_a_column_of_one_stripe_is_one_chunk() -> None:
+    assert recd.open(write(giant_session(300))).read()["ts"].num_chunks == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from recd_format.format.tables import SectionId
 from recd_format.reader.data import StripeData
 from recd_format.reader.file import FileReader
 from recd_format.reader.options import ReadOptions
+from recd_format.reader.projection import Projection
 from recd_format.reader.stats import FileStats, GroupStats, file_stats
 from recd_format.reader.verify import VerifyReport, verify_file
 
@@ -34,6 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["RecdFile", "open"]
 
 _BATCH_ROWS = 65_536
+
+
+class _Chosen(NamedTuple):
+    """Columns of a read."""
+
+    fields: tuple[int, ...]
+    projection: Projection
+    schema: pa.Schema
+    dedup: bool
 
 
 class RecdFile:
@@ -154,20 +164,20 @@ class RecdFile:
         RecdFormatError
             The file is damaged.
         """
-        names = self._names(columns)
+        chosen = self._choose(columns, dedup)
         ranges, order = normalise_rows(rows, self.num_rows)
+        if not chosen.fields:
+            count = ranges.end - ranges.begin if isinstance(ranges, RowRange) else len(ranges)
+            return _no_columns(count if order is None else len(order), chosen.schema)
         parts = [
-            self._part(names, stripe, begin, end, chosen, dedup)
-            for stripe, begin, end, chosen in split_rows(ranges, self.stripes)
+            self._part(chosen, stripe, begin, end, numbers)
+            for stripe, begin, end, numbers in split_rows(ranges, self.stripes)
         ]
-        schema = self._table_schema(names, dedup)
-        table = pa.concat_tables([schema.empty_table(), *parts]) if parts else schema.empty_table()
-        if dedup and parts:
-            table = pa.concat_tables(parts)
+        table = pa.concat_tables(parts) if parts else chosen.schema.empty_table()
         return table if order is None else table.take(pa.array(order))
 
     def take(self, indices: ArrayLike, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read single rows, in the order given; only what they need is decoded."""
+        """Read single rows, in the order given; of a stripe, the range they lie in is decoded."""
         return self.read(columns, row_numbers(indices))
 
     def iter_batches(
@@ -179,23 +189,27 @@ class RecdFile:
         """
         if batch_size < 1:
             raise RecdInputError(f"batch_size={batch_size}: expected at least 1")
-        names = self._names(columns)
-        schema = self._table_schema(names, dedup=False)
+        chosen = self._choose(columns, dedup=False)
+        if not chosen.fields:
+            table = _no_columns(self.num_rows, chosen.schema)
+            yield from table.to_batches(max_chunksize=batch_size)
+            return
+        limits = self._reader.options.limits
         pending: list[pa.Table] = []
         held = 0
         for number in range(self._reader.num_stripes):
-            data, fields = self._stripe(names, number)
+            data = self._reader.read_stripe(number, chosen.projection)
             for begin in range(0, data.num_rows, _BATCH_ROWS):
-                chosen = np.arange(begin, min(begin + _BATCH_ROWS, data.num_rows))
-                pending.append(stripe_table(schema, data, fields, chosen, self._limits()))
-                held += len(chosen)
+                rows = np.arange(begin, min(begin + _BATCH_ROWS, data.num_rows))
+                pending.append(stripe_table(chosen.schema, data, chosen.fields, rows, limits))
+                held += len(rows)
                 while held >= batch_size:
                     whole = pa.concat_tables(pending)
-                    yield _one_batch(whole.slice(0, batch_size), schema)
+                    yield _one_batch(whole.slice(0, batch_size), chosen.schema)
                     held -= batch_size
                     pending = [whole.slice(batch_size)]
         if held:
-            yield _one_batch(pa.concat_tables(pending), schema)
+            yield _one_batch(pa.concat_tables(pending), chosen.schema)
 
     def read_arrays(
         self, columns: Sequence[str] | None = None
@@ -241,35 +255,45 @@ class RecdFile:
             self._reader.field_index(name)
         return names
 
-    def _limits(self) -> Any:
-        return self._reader.options.limits
-
-    def _table_schema(self, names: Sequence[str], dedup: bool) -> pa.Schema:
-        fields = [self.schema.field(name) for name in names]
+    def _choose(self, columns: Sequence[str] | None, dedup: bool) -> _Chosen:
+        """Resolve names once a call: fields, what must be read for them, their Arrow schema."""
+        names = self._names(columns)
+        fields = tuple(self._reader.field_index(name) for name in names)
+        arrow_fields = [self.schema.field(name) for name in names]
         if dedup:
-            fields = [field.with_type(shared_type(field.type)) for field in fields]
-        return pa.schema(fields, self.schema.metadata)
-
-    def _stripe(
-        self, names: Sequence[str], stripe: int, begin: int = 0, end: int | None = None
-    ) -> tuple[StripeData, list[int]]:
-        fields = [self._reader.field_index(name) for name in names]
-        projection = self._reader.project(fields)
-        return self._reader.read_stripe(stripe, projection, begin, end), fields
+            arrow_fields = [field.with_type(shared_type(field.type)) for field in arrow_fields]
+        schema = pa.schema(arrow_fields, self.schema.metadata)
+        return _Chosen(fields, self._reader.project(fields), schema, dedup)
 
     def _part(
         self,
-        names: Sequence[str],
+        chosen: _Chosen,
         stripe: int,
         begin: int,
         end: int,
-        chosen: NDArray[np.int64] | None,
-        dedup: bool,
+        numbers: NDArray[np.int64] | None,
     ) -> pa.Table:
-        data, fields = self._stripe(names, stripe, begin, end)
-        schema = self._table_schema(names, dedup)
-        rows = None if chosen is None else chosen - begin
-        return stripe_table(schema, data, fields, rows, self._limits(), shared=dedup)
+        """Rows of one stripe: `numbers`, or all from `begin` to `end`."""
+        rows = int(self._reader.stripe_rows[stripe])
+        if begin + rows - end < end - begin:
+            # Most of the stripe: decoding all of it in one pass takes less than a range of it.
+            if numbers is None and end - begin < rows:
+                numbers = np.arange(begin, end)
+            begin, end = 0, rows
+        data = self._reader.read_stripe(stripe, chosen.projection, begin, end)
+        return stripe_table(
+            chosen.schema,
+            data,
+            chosen.fields,
+            None if numbers is None else numbers - begin,
+            self._reader.options.limits,
+            shared=chosen.dedup,
+        )
+
+
+def _no_columns(rows: int, schema: pa.Schema) -> pa.Table:
+    """Return a table that has rows and no columns, as Parquet gives it."""
+    return pa.table({"": pa.nulls(rows)}, metadata=schema.metadata).select([])
 
 
 def _one_batch(table: pa.Table, schema: pa.Schema) -> pa.RecordBatch:

@@ -82,8 +82,7 @@ def split_rows(
 ) -> Iterator[tuple[int, int, int, NDArray[np.int64] | None]]:
     """Yield what must be decoded of each stripe: (stripe, begin, end, rows among those or None).
 
-    All numbers are relative to the stripe. Rows that lie far apart in a stripe are decoded in
-    separate pieces.
+    All numbers are relative to the stripe.
     """
     for number, stripe in enumerate(stripes):
         if isinstance(rows, RowRange):

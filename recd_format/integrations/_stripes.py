@@ -59,9 +59,11 @@ def guarantee(file: RecdFile, number: int, names: set[str]) -> Any:
     """Return an expression that holds for all rows of a stripe, by the file's statistics."""
     known = pads.scalar(True)
     statistics = file.reader.statistics()
-    for entry in statistics[statistics["stripe"] == number]:
+    wanted = [file.reader.field_index(name) for name in sorted(names & set(file.schema.names))]
+    chosen = (statistics["stripe"] == number) & np.isin(statistics["field"], wanted)
+    for entry in statistics[chosen]:
         field = file.fields.fields[int(entry["field"])]
-        if field.name not in names or field.shape != Shape.SCALAR:
+        if field.shape != Shape.SCALAR:
             continue
         type_ = file.schema.field(field.name).type
         storage = storage_of(type_)

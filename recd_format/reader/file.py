@@ -54,6 +54,7 @@ class FileReader:
             raise
         self._projections: dict[tuple[int, ...], Projection] = {}
         self._schema: Schema | None = None
+        self._statistics: NDArray[np.void] | None = None
 
     def __enter__(self) -> FileReader:
         return self
@@ -177,7 +178,12 @@ class FileReader:
         return {} if data is None else decode_metadata(data, where)
 
     def statistics(self) -> NDArray[np.void]:
-        """Entries of the statistics section, sorted by (field, stripe)."""
+        """Entries of the statistics section, sorted by (field, stripe); read once."""
+        if self._statistics is None:
+            self._statistics = self._read_statistics()
+        return self._statistics
+
+    def _read_statistics(self) -> NDArray[np.void]:
         data = self.metadata.section(SectionId.STATISTICS)
         if data is None:
             return np.zeros(0, STATISTIC)

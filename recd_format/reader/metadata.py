@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 import numpy as np
@@ -69,6 +70,8 @@ class FileMetadata:
         self._check_totals()
         self._directory: NDArray[np.uint8] | None = None
         self._verified = np.zeros(len(self.tables.page_checksums), np.bool_)
+        # Threads that share a file must not see a directory before its pages are there.
+        self._lock = threading.Lock()
 
     def location(self, part: str, stripe: int | None = None) -> Location:
         """Return a place in this file."""
@@ -138,7 +141,8 @@ class FileMetadata:
         ends = count.cumsum()
         total = int(ends[-1]) if len(ends) else 0
         rows = np.arange(total) + np.repeat(first - (ends - count), count)
-        directory = self._load(rows)
+        with self._lock:
+            directory = self._load(rows)
         records: Records = directory.view(RECORD)[rows]
         expected = np.repeat(owners, count)
         if (records["owner"] != expected).any() or (

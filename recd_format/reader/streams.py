@@ -91,8 +91,14 @@ def fetch(
     plan = coalesce(ranges, gap, max_bytes)
     span_starts = np.concatenate([[0], plan.spans[:, 1].cumsum()])
     buffer = allocate(int(span_starts[-1]))
-    for (byte_offset, size), start in zip(plan.spans.tolist(), span_starts.tolist(), strict=False):
-        source.read_into(stripe_offset + byte_offset, buffer[start : start + size])
+    source.read_many(
+        [
+            (stripe_offset + byte_offset, buffer[start : start + size])
+            for (byte_offset, size), start in zip(
+                plan.spans.tolist(), span_starts.tolist(), strict=False
+            )
+        ]
+    )
     positions = np.zeros(len(records), np.int64)
     positions[used] = span_starts[plan.span] + plan.start
     streams = StoredStreams(records, types, buffer, positions, location, allocate, limits)
