@@ -199,7 +199,8 @@ def to_u64(values: NDArray[Any]) -> NDArray[np.uint64]:
         raise RecdInputError(f"a stream is one-dimensional; got shape {values.shape}")
     if is_signed(values.dtype):
         return np.ascontiguousarray(values, "<i8").view("<u8")
-    return np.ascontiguousarray(np.ascontiguousarray(values).view(bits), "<u8")
+    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    return np.ascontiguousarray(little.view(bits), "<u8")
 
 
 def from_u64(values: NDArray[np.uint64], dtype: np.dtype[Any]) -> NDArray[Any]:

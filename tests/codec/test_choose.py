@@ -14,10 +14,9 @@ from recd_format.codec import (
     decode,
     encode,
     encode_best,
-    is_legal,
     legal_chains,
 )
-from recd_format.errors import Reason, RecdFormatError, RecdInputError
+from recd_format.errors import RecdInputError
 
 PLAIN, CONSTANT, BITPACK = (1,), (2,), (3,)
 DELTA_BITPACK, DICTIONARY_BITPACK = (4, 3), (5, 3)
@@ -110,29 +109,6 @@ def test_own_references_are_bit_packed() -> None:
         assert encode_best(values, "reference", "balanced").chain == BITPACK
         best = encode_best(values, "reference", "small")
         assert (int(CodecId.LIST_AT), *best.chain) in legal_chains("values", "i")
-
-
-def test_frequent_values_have_small_codes() -> None:
-    values = np.array([9, 9, 9, -4, 3, 3, -5])
-    encoded = encode(values, DICTIONARY_BITPACK)
-    assert encoded.dictionary.tolist() == [9, 3, -5, -4]
-
-
-def test_counts_over_sixteen_bits_keep_their_order() -> None:
-    values = np.repeat(np.array([5, 2, 8]), [70_000, 90_000, 66_000])
-    assert encode(values, DICTIONARY_BITPACK).dictionary.tolist() == [2, 5, 8]
-
-
-def test_chains_outside_the_table_are_illegal() -> None:
-    integers, floats = np.dtype("<i8"), np.dtype("<f4")
-    assert is_legal(DELTA_BITPACK, "values", integers)
-    assert not is_legal(DELTA_BITPACK, "values", floats)
-    assert not is_legal(DICTIONARY_BITPACK, "dictionary", integers)
-    assert not is_legal(DICTIONARY_BITPACK, "codes", np.dtype("<u4"))
-    assert not is_legal((3, 8), "values", integers)
-    with pytest.raises(RecdFormatError) as caught:
-        check_chain((3, 8), "values", integers)
-    assert caught.value.reason is Reason.CHAIN
 
 
 def test_unknown_profile_and_role_are_input_errors() -> None:

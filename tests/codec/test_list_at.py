@@ -8,15 +8,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recd_format.codec import (
+    Chain,
+    CodecId,
     ListReference,
+    chain_name,
     decode,
     encode,
     pack_reference,
     resolve,
     unpack_reference,
 )
-from recd_format.codec.list_at import Rows
+from recd_format.codec.list_at import INDEX_DTYPE, Rows, unpack_references
 from recd_format.errors import Reason, RecdFormatError, RecdInputError
+from tests.codec.checks import chains_of, check_bit_flips, check_round_trip, check_truncations
+
+CHAINS = chains_of(CodecId.LIST_AT)
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=chain_name)
+def test_round_trip(chain: Chain) -> None:
+    check_round_trip(chain, INDEX_DTYPE)
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=chain_name)
+def test_truncations(chain: Chain) -> None:
+    check_truncations(chain)
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=chain_name)
+def test_bit_flips(chain: Chain) -> None:
+    check_bit_flips(chain)
 
 
 @given(
@@ -35,6 +56,13 @@ def test_params_out_of_range_are_errors() -> None:
             pack_reference(bad)
     with pytest.raises(RecdFormatError):
         unpack_reference(1 << 63)
+
+
+def test_many_references_are_unpacked_at_once() -> None:
+    packed = [pack_reference(ListReference(*given)) for given in ((3, 7, 1), (2**31 - 1,), (0, 0))]
+    lists, indices = unpack_references(np.array(packed, "<u8"))
+    assert lists.tolist() == [3, 2**31 - 1, 0]
+    assert indices.tolist() == [7, -1, 0]
 
 
 @settings(deadline=None, max_examples=50)
@@ -89,7 +117,7 @@ def test_arrays_that_do_not_belong_together_are_input_errors() -> None:
             resolve(starts, lengths, values, index, validity=validity)
 
 
-@pytest.mark.parametrize("chain", [(7, 3), (7, 9)])
+@pytest.mark.parametrize("chain", CHAINS, ids=chain_name)
 def test_own_indices_are_a_stream(chain: tuple[int, ...]) -> None:
     index = np.arange(3000) % 25
     encoded = encode(index, chain, params=5)
@@ -103,3 +131,11 @@ def test_an_index_field_needs_no_bytes() -> None:
     params = pack_reference(ListReference(1, 2))
     encoded = encode(np.zeros(12, "<u4"), (7,), params=params)
     assert (len(encoded.payload), encoded.count, encoded.params) == (0, 12, params)
+
+
+def test_a_reference_alone_is_not_decoded_as_a_stream() -> None:
+    with pytest.raises(RecdFormatError, match="LIST_AT is not a legal one") as caught:
+        decode((7,), b"", 3, 5, np.dtype("<i8"))
+    assert caught.value.reason is Reason.CHAIN
+    with pytest.raises(RecdInputError, match="no such chain: LIST_AT>ZSTD"):
+        encode(np.arange(3), (7, 8))
