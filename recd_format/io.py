@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,7 +22,6 @@ from recd_format.errors import RecdInputError
 
 __all__ = [
     "BufferPool",
-    "ByteRange",
     "BytesLike",
     "ReadPlan",
     "Sink",
@@ -29,9 +29,6 @@ __all__ = [
     "aligned_empty",
     "coalesce",
 ]
-
-ByteRange = tuple[int, int]
-"""(byte_offset, length)."""
 
 BytesLike = bytes | bytearray | memoryview | NDArray[Any]
 """Anything with a contiguous buffer."""
@@ -63,13 +60,10 @@ class Source(Protocol):
             Where the file cannot be read.
         """
 
-    def read_ranges(
-        self,
-        ranges: Sequence[ByteRange],
-        allocate: Callable[[int], NDArray[np.uint8]] = ...,
-    ) -> list[NDArray[np.uint8]]:
-        """Read ranges, each into uint8 [length]; a file offset that is a multiple of 64 lands on
-        an address that is one. `allocate(nbytes)` gives the memory, one call per range.
+    def read_many(self, parts: Sequence[tuple[int, NDArray[np.uint8]]]) -> None:
+        """Fill each buffer with the bytes from its byte offset on; raises as `read_into` does.
+
+        Where requests are slow, several are in flight at a time.
         """
 
     def close(self) -> None:
@@ -133,18 +127,28 @@ class BufferPool:
     def __init__(self, max_bytes: int = 128 << 20) -> None:
         self._max_bytes = max_bytes
         self._idle: list[NDArray[np.uint8]] = []
+        # Finalizers run at any moment, inside `take` too: they touch nothing but this, in one
+        # atomic step, and what is more than it holds is freed.
+        self._returned: deque[NDArray[np.uint8]] = deque(maxlen=16)
         self._renew_lock()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._renew_lock)
 
     def _renew_lock(self) -> None:
-        # Reentrant: a finalizer may run inside `take`, in the same thread.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+
+    def _collect(self) -> None:
+        """Move what came back to the idle buffers, the oldest out where they are too many."""
+        while self._returned:
+            self._idle.append(self._returned.popleft())
+        while sum(len(buffer) for buffer in self._idle) > self._max_bytes:
+            self._idle.pop(0)
 
     @property
     def idle_bytes(self) -> int:
         """Bytes of the buffers that nobody uses."""
         with self._lock:
+            self._collect()
             return sum(len(buffer) for buffer in self._idle)
 
     def take(self, nbytes: int) -> NDArray[np.uint8]:
@@ -152,20 +156,17 @@ class BufferPool:
         if nbytes < _LEAST_POOLED:
             return aligned_empty(nbytes)
         with self._lock:
+            self._collect()
             fitting = [i for i, b in enumerate(self._idle) if nbytes <= len(b) <= 4 * nbytes]
             best = min(fitting, key=lambda i: len(self._idle[i]), default=None)
+            buffer = None if best is None else self._idle.pop(best)
+        if buffer is None:
             # A quarter more: stripes differ a little in size.
-            buffer = aligned_empty(nbytes + nbytes // 4) if best is None else self._idle.pop(best)
+            buffer = aligned_empty(nbytes + nbytes // 4)
         # Views refer to `lent`, not to the buffer below it: a memoryview is no array to skip to.
         lent = np.frombuffer(memoryview(buffer), np.uint8)
-        weakref.finalize(lent, self._give_back, buffer).atexit = False
+        weakref.finalize(lent, self._returned.append, buffer).atexit = False
         return lent[:nbytes]
-
-    def _give_back(self, buffer: NDArray[np.uint8]) -> None:
-        with self._lock:
-            self._idle.append(buffer)
-            while sum(len(b) for b in self._idle) > self._max_bytes:
-                self._idle.pop(0)
 
     def __reduce__(self) -> tuple[type[BufferPool], tuple[int]]:
         return (BufferPool, (self._max_bytes,))

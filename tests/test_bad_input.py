@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ LOG = pa.table(
         "x": [0.5, 0.5, None, 2.0],
     }
 )
+PLAN = recd.Plan((), ())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,10 @@ LOG = pa.table(
         ({"kinds": {"x": "float"}}, "kinds['x'] is 'float'; it can be one of"),
         ({"kinds": {"ids": "dense"}}, "column 'ids' .* cannot be a dense; it can be one of"),
         ({"kinds": "meta"}, "kinds='meta': expected a kind for each column"),
-        ({"dedup": "maybe"}, "dedup='maybe': expected one of auto, none, adjacent, full, stripe"),
+        (
+            {"dedup": "maybe"},
+            "dedup='maybe': expected one of auto, none, adjacent, full, session, ",
+        ),
         ({"dedup": {"idz": "none"}}, "dedup names 'idz', which is not a field"),
         ({"dedup": {"ids": "often"}}, "dedup['ids']='often': expected one of"),
         ({"dedup": {"x": "window"}}, "dedup['x']='window': only lists can be windows"),
@@ -66,6 +71,9 @@ LOG = pa.table(
         ({"session_gap": "30m"}, "session_gap and session_max_span need an order_key"),
         ({"order_key": "ts", "session_gap": "soon"}, "session_gap='soon': expected a number with"),
         ({"order_key": "ts", "session_gap": "30m"}, "neither a timestamp nor an epoch time"),
+        ({"order_key": "ts", "session_gap": timedelta(-1)}, "expected a duration of at least 0"),
+        ({"plan": PLAN, "dedup": "none"}, "dedup='none': a plan says how duplicates are looked"),
+        ({"plan": PLAN, "dedup": {"ids": "session"}}, "a plan says how duplicates are looked for"),
         ({"order_key": "ts", "session_max_span": -1}, "session_max_span=-1: expected a duration"),
         ({"plan": "auto"}, "plan: expected a Plan, such as report.plan, found str"),
     ],

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,11 +20,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
+import recd_format as recd
 from recd_format import RecdFormatError, RecdInputError
 from recd_format.errors import Reason
-from recd_format.filesystem import LocalSink, list_files, open_sink, open_source, resolve
+from recd_format.filesystem import (
+    LocalSink,
+    MemorySource,
+    Place,
+    RemoteSource,
+    list_files,
+    open_sink,
+    open_source,
+    resolve,
+)
 from recd_format.io import Sink, Source
+from tests.damage import small_file
 
 DATA = bytes(np.random.default_rng(0).integers(0, 256, 10_000, np.uint8))
 RANGES = [(0, 10), (64, 100), (4096, 0), (9_000, 1_000), (33, 7)]
@@ -39,6 +55,12 @@ def memory() -> Any:
     filesystem.store.clear()
     filesystem.pseudo_dirs[:] = [""]
     return filesystem
+
+
+def read_ranges(source: Source, ranges: list[tuple[int, int]]) -> list[bytes]:
+    parts = [(byte_offset, np.zeros(length, np.uint8)) for byte_offset, length in ranges]
+    source.read_many(parts)
+    return [buffer.tobytes() for _, buffer in parts]
 
 
 def sources(path: Path, memory: Any) -> dict[str, Source]:
@@ -62,20 +84,16 @@ NAMES.append("fsspec uri")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_ranges_are_read_aligned_from_every_source(path: Path, memory: Any, name: str) -> None:
+def test_ranges_are_read_from_every_source(path: Path, memory: Any, name: str) -> None:
     source = sources(path, memory)[name]
     assert isinstance(source, Source)
     assert source.size() == len(DATA)
-    parts = source.read_ranges(RANGES)
-    assert [bytes(part) for part in parts] == [DATA[a : a + n] for a, n in RANGES]
-    for (offset, length), part in zip(RANGES, parts, strict=True):
-        assert part.dtype == np.uint8
-        assert not length or part.ctypes.data % 64 == offset % 64
+    assert read_ranges(source, RANGES) == [DATA[a : a + n] for a, n in RANGES]
     buffer = np.zeros(500, np.uint8)
     source.read_into(123, buffer)
     assert buffer.tobytes() == DATA[123:623]
     source.close()
-    assert bytes(source.read_ranges([(5, 5)])[0]) == DATA[5:10]
+    assert read_ranges(source, [(5, 5)])[0] == DATA[5:10]
     assert source.name
 
 
@@ -84,7 +102,7 @@ def test_reading_past_the_end_is_truncation(path: Path, memory: Any, name: str) 
     source = sources(path, memory)[name]
     for ranges in ([(len(DATA) - 5, 10)], [(len(DATA) + 100, 1)], [(0, 1), (1 << 40, 8)]):
         with pytest.raises(RecdFormatError) as caught:
-            source.read_ranges(ranges)
+            read_ranges(source, ranges)
         assert caught.value.reason == Reason.TRUNCATED
         assert caught.value.location.path == source.name
 
@@ -94,7 +112,7 @@ def test_sources_pickle_without_their_handles(path: Path, memory: Any, name: str
     source = sources(path, memory)[name]
     source.size()
     again = pickle.loads(pickle.dumps(source))
-    assert bytes(again.read_ranges([(100, 50)])[0]) == DATA[100:150]
+    assert read_ranges(again, [(100, 50)])[0] == DATA[100:150]
     assert again.name == source.name
 
 
@@ -104,13 +122,13 @@ def test_an_open_file_object_says_why_it_does_not_pickle() -> None:
 
 
 def read_in_child(source: Source) -> bytes:
-    return bytes(source.read_ranges([(100, 50)])[0])
+    return read_ranges(source, [(100, 50)])[0]
 
 
 @pytest.mark.parametrize("name", ["local", "mmap", "arrow"])
 def test_sources_read_in_other_processes(path: Path, memory: Any, name: str) -> None:
     source = sources(path, memory)[name]
-    source.read_ranges([(0, 1)])
+    read_ranges(source, [(0, 1)])
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         assert pool.apply(read_in_child, (source,)) == DATA[100:150]
@@ -121,8 +139,97 @@ def test_sources_are_safe_to_read_from_threads(path: Path, memory: Any, name: st
     source = sources(path, memory)[name]
     with ThreadPoolExecutor(8) as pool:
         offsets = range(0, 9_000, 90)
-        parts = pool.map(lambda offset: bytes(source.read_ranges([(offset, 50)])[0]), offsets)
+        parts = pool.map(lambda offset: read_ranges(source, [(offset, 50)])[0], offsets)
         assert list(parts) == [DATA[offset : offset + 50] for offset in offsets]
+
+
+class Waiting(MemoryFileSystem):
+    """Answers a read of a part once four are asked for."""
+
+    protocol = "waiting"
+    cachable = False
+    barrier = threading.Barrier(4, timeout=20)
+
+    def cat_file(self, path: str, start: Any = None, end: Any = None, **kwargs: Any) -> Any:
+        self.barrier.wait()
+        return super().cat_file(path, start, end, **kwargs)
+
+
+class SlowHandle:
+    """An open Arrow file that answers once four reads are under way."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(4, timeout=20)
+
+    def size(self) -> int:
+        return len(DATA)
+
+    def read_at(self, nbytes: int, offset: int) -> bytes:
+        self.barrier.wait()
+        return DATA[offset : offset + nbytes]
+
+
+class SlowFiles:
+    def open_input_file(self, _: str) -> SlowHandle:
+        return SlowHandle()
+
+
+@pytest.mark.parametrize("name", ["fsspec", "arrow"])
+def test_remote_requests_are_in_flight_together(memory: Any, name: str) -> None:
+    memory.pipe_file("/b/data.recd", DATA)
+    filesystem = (
+        pafs.PyFileSystem(pafs.FSSpecHandler(Waiting())) if name == "fsspec" else SlowFiles()
+    )
+    source = RemoteSource(Place("/b/data.recd", filesystem, "data.recd"))
+    ranges = [(offset, 100) for offset in range(0, 8_000, 1_000)]
+    assert read_ranges(source, ranges) == [DATA[a : a + n] for a, n in ranges]
+
+
+def test_a_stripe_is_one_call_of_many_reads(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    class Counted(MemorySource):
+        def read_many(self, parts: Any) -> None:
+            calls.append(len(parts))
+            super().read_many(parts)
+
+    options = recd.ReadOptions(gap_bytes=0, request_bytes=64)
+    with recd.open(Counted(small_file()), options=options) as file:
+        file.read()
+        assert len(calls) == len(file.stripes)
+    assert max(calls) > 1
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_a_file_that_was_replaced_is_not_read_with_what_was_known(path: Path, mmap: bool) -> None:
+    source = open_source(path, mmap=mmap)
+    assert read_ranges(source, [(0, 5)]) == [DATA[:5]]
+    other = path.with_suffix(".new")
+    other.write_bytes(DATA[::-1])
+    other.replace(path)
+    # The open file is still the old one.
+    assert read_ranges(source, [(0, 5)]) == [DATA[:5]]
+    source.close()
+    for _ in range(2):
+        with pytest.raises(RecdInputError, match="was replaced since it was opened; open it again"):
+            read_ranges(source, [(0, 5)])
+    with pytest.raises(RecdInputError, match="was replaced"):
+        source.size()
+    fresh = pickle.loads(pickle.dumps(source))
+    assert read_ranges(fresh, [(0, 5)]) == [DATA[:-6:-1]]
+
+
+@pytest.mark.parametrize("name", ["local", "mmap", "arrow", "fsspec"])
+def test_closing_leaves_reads_of_other_threads_alone(path: Path, memory: Any, name: str) -> None:
+    source = sources(path, memory)[name]
+
+    def read(offset: int) -> bytes:
+        source.close()
+        return read_ranges(source, [(offset, 50)])[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        offsets = [*range(0, 9_000, 30)] * 4
+        assert list(pool.map(read, offsets)) == [DATA[each : each + 50] for each in offsets]
 
 
 def test_missing_files_are_input_errors(tmp_path: Path, memory: Any) -> None:
@@ -137,14 +244,14 @@ def test_missing_files_are_input_errors(tmp_path: Path, memory: Any) -> None:
         with pytest.raises(RecdInputError, match="cannot be read"):
             source.size()
         with pytest.raises(RecdInputError, match="cannot be read"):
-            source.read_ranges([(0, 1), (1, 1)])
+            read_ranges(source, [(0, 1), (1, 1)])
 
 
 def test_an_empty_file_can_be_mapped(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     source = open_source(tmp_path / "empty", mmap=True)
     assert source.size() == 0
-    assert len(source.read_ranges([(0, 0)])[0]) == 0
+    assert len(read_ranges(source, [(0, 0)])[0]) == 0
 
 
 @pytest.mark.parametrize("where", [7, None, object(), ["a"]])
@@ -191,6 +298,81 @@ def test_an_aborted_local_file_leaves_nothing(tmp_path: Path) -> None:
     sink.abort()
     sink.abort()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_dropped_local_file_leaves_nothing(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path / "train.recd")
+    sink.write(bytes(5_000_000))
+    assert len(os.listdir(tmp_path)) == 1
+    del sink
+    gc.collect()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_process_that_ends_without_commit_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys; from recd_format.filesystem import open_sink\n"
+        "sink = open_sink(sys.argv[1]); sink.write(b'x')"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "train.recd"], check=True)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("how", ["drop", "abort", "exit"])
+def test_a_forked_child_leaves_its_parents_file_alone(tmp_path: Path, how: str) -> None:
+    code = """if True:
+        import gc, os, sys
+        from recd_format.filesystem import open_sink
+        sink = open_sink(sys.argv[1])
+        sink.write(b"one ")
+        if (child := os.fork()) == 0:
+            if sys.argv[2] == "abort":
+                sink.abort()
+            if sys.argv[2] == "drop":
+                del sink
+                gc.collect()
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
+        sink.write(b"two")
+        sink.commit()
+    """
+    target = tmp_path / "train.recd"
+    ran = subprocess.run([sys.executable, "-c", code, target, how], check=True, capture_output=True)
+    assert ran.stderr == b""
+    assert target.read_bytes() == b"one two"
+    assert os.listdir(tmp_path) == ["train.recd"]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_writing_to_a_symlink_replaces_what_it_points_to(tmp_path: Path, exists: bool) -> None:
+    (tmp_path / "data").mkdir()
+    target, link = tmp_path / "data" / "real.recd", tmp_path / "link.recd"
+    if exists:
+        target.write_bytes(b"old")
+    link.symlink_to(Path("data") / "real.recd")
+    sink = open_sink(link)
+    assert sink.name == str(link)
+    sink.write(b"new")
+    sink.commit()
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert os.listdir(target.parent) == ["real.recd"]
+
+
+def test_a_remote_place_that_may_not_be_seen_is_named() -> None:
+    class Locked(MemoryFileSystem):
+        protocol = "locked"
+        cachable = False
+
+        def info(self, path: str, **_: Any) -> Any:
+            raise PermissionError(errno.EACCES, "Access denied")
+
+    with pytest.raises(
+        RecdInputError, match=r"t\.recd: cannot be written: Access denied"
+    ) as caught:
+        open_sink("/b/t.recd", filesystem=Locked())
+    assert isinstance(caught.value.__cause__, PermissionError)
 
 
 def test_places_that_cannot_be_written_are_named(tmp_path: Path, memory: Any) -> None:
@@ -249,7 +431,7 @@ def test_a_remote_file_is_one_upload(tmp_path: Path, memory: Any, name: str) -> 
         open_source(where, filesystem=filesystem).size()
     sink.commit()
     source = open_source(where, filesystem=filesystem)
-    assert bytes(source.read_ranges([(0, source.size())])[0]) == DATA * 2
+    assert read_ranges(source, [(0, source.size())])[0] == DATA * 2
     aborted = open_sink("x" + where if name == "arrow" else where + "x", filesystem=filesystem)
     aborted.write(DATA)
     aborted.abort()

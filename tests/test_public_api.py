@@ -80,6 +80,7 @@ def test_write_takes_the_documented_arguments() -> None:
         "num_rows",
         "num_sessions",
         "read",
+        "read_arrays",
         "schema",
         "stats",
         "stripes",

@@ -201,3 +201,11 @@ def test_a_read_without_columns_has_rows() -> None:
 
 def test_a_column_of_one_stripe_is_one_chunk() -> None:
     assert recd.open(write(giant_session(300))).read()["ts"].num_chunks == 1
+
+
+def test_a_fixed_size_list_of_one_is_no_reference() -> None:
+    zeros = pa.array([[0.0, 0.0]] * 64, pa.list_(pa.float32()))
+    fixed = pa.array([[0.0]] * 64, pa.list_(pa.float32(), 1))
+    slots = pa.array(list(range(2)) * 32)
+    table = pa.table({"session": [0] * 64, "ts": range(64), "l": zeros, "x": fixed, "s": slots})
+    assert_same_bits(table, recd.open(write(table)).read())

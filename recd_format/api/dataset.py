@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from recd_format.api.rows import RowRange, normalise_rows, row_numbers
 from recd_format.arrow.sources import schema_difference
 from recd_format.errors import RecdInputError
 from recd_format.filesystem import list_files
+from recd_format.io import Source
+from recd_format.reader.data import StripeData
+from recd_format.reader.file import FileReader
 from recd_format.reader.options import ReadOptions
 from recd_format.reader.stats import FileStats, GroupStats
 from recd_format.reader.verify import VerifyReport
@@ -28,6 +32,9 @@ __all__ = ["RecdDataset", "dataset"]
 class RecdDataset:
     """Files read as one, in the order of their paths.
 
+    Several files are closed after their turn in a read, so that any number of them needs few
+    descriptors.
+
     Parameters
     ----------
     files
@@ -39,12 +46,19 @@ class RecdDataset:
             raise RecdInputError("a dataset needs at least one file")
         self.files = tuple(files)
         first = self.files[0]
-        for other in self.files[1:]:
-            difference = schema_difference(first.schema, other.schema)
+        for number in range(1, len(self.files)):
+            with in_turn(self.files, number) as other:
+                difference = schema_difference(first.schema, other.schema)
             if difference is not None:
                 raise RecdInputError(
                     f"{first.reader.name} and {other.reader.name} differ: {difference}"
                 )
+        if len(self.files) > 1:
+            first.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        places = [(file.reader.source, file.reader.options) for file in self.files]
+        return (_reopened, (places,))
 
     def __enter__(self) -> RecdDataset:
         return self
@@ -96,15 +110,15 @@ class RecdDataset:
     @property
     def groups(self) -> tuple[tuple[GroupStats, ...], ...]:
         """Dedup groups of each file; files may differ in them."""
-        return tuple(file.groups for file in self.files)
+        return tuple(stats.groups for stats in self.stats())
 
     def stats(self) -> tuple[FileStats, ...]:
         """Return what each file saved."""
-        return tuple(file.stats() for file in self.files)
+        return tuple(file.stats() for file in self._in_turn())
 
     def verify(self) -> tuple[VerifyReport, ...]:
         """Check every byte of every file."""
-        return tuple(file.verify() for file in self.files)
+        return tuple(file.verify() for file in self._in_turn())
 
     def read(
         self,
@@ -116,7 +130,7 @@ class RecdDataset:
         wanted, order = normalise_rows(rows, self.num_rows)
         parts = []
         start = 0
-        for file in self.files:
+        for file in self._in_turn():
             end = start + file.num_rows
             if isinstance(wanted, RowRange):
                 begin, stop = max(wanted.begin, start), min(wanted.end, end)
@@ -127,6 +141,9 @@ class RecdDataset:
                 if low < high:
                     parts.append(file.read(columns, wanted[low:high] - start, dedup))
             start = end
+        if parts and not parts[0].num_columns:
+            count = sum(part.num_rows for part in parts) if order is None else len(order)
+            return _no_columns(count, parts[0].schema)
         table = pa.concat_tables(parts) if parts else self.files[0].read(columns, [], dedup)
         return table if order is None else table.take(pa.array(order))
 
@@ -137,9 +154,44 @@ class RecdDataset:
     def iter_batches(
         self, batch_size: int = 65_536, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield record batches; a batch does not span two files."""
-        for file in self.files:
-            yield from file.iter_batches(batch_size, columns)
+        """Yield record batches of `batch_size` rows (the last may be shorter), in file order.
+
+        One stripe is held in memory at a time, and what is left of the one before.
+        """
+        pending: list[pa.RecordBatch] = []
+        held = 0
+        for file in self._in_turn():
+            for batch in file.iter_batches(batch_size, columns):
+                part = batch
+                if held + part.num_rows >= batch_size:
+                    missing = batch_size - held
+                    yield _joined([*pending, part.slice(0, missing)])
+                    part, pending, held = part.slice(missing), [], 0
+                if part.num_rows:
+                    pending.append(part)
+                    held += part.num_rows
+        if pending:
+            yield _joined(pending)
+
+    def read_arrays(
+        self, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[dict[str, int], StripeData]]:
+        """Yield each stripe of each file as deduplicated NumPy columns.
+
+        Yields
+        ------
+        fields : dict of str to int
+            Key of each column in ``data.fields``; files may differ in it.
+        data : StripeData
+            Unique rows of each field, and one inverse lookup per group.
+        """
+        for file in self._in_turn():
+            yield from file.read_arrays(columns)
+
+    def _in_turn(self) -> Iterator[RecdFile]:
+        for number in range(len(self.files)):
+            with in_turn(self.files, number) as file:
+                yield file
 
     def to_dataset(self) -> RecdArrowDataset:
         """Return the files as a pyarrow Dataset, which DuckDB and Polars read."""
@@ -153,6 +205,48 @@ class RecdDataset:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         batches = pa.RecordBatchReader.from_batches(self.schema, self.iter_batches())
         return batches.__arrow_c_stream__(requested_schema)
+
+
+@contextmanager
+def in_turn(files: Sequence[RecdFile], number: int) -> Iterator[RecdFile]:
+    """Lend one of some files, and close it afterwards if there are others; it reopens by itself."""
+    try:
+        yield files[number]
+    finally:
+        if len(files) > 1:
+            files[number].close()
+
+
+def _joined(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(parts) == 1:
+        return parts[0]
+    schema = parts[0].schema
+    if not len(schema):
+        (batch,) = _no_columns(sum(part.num_rows for part in parts), schema).to_batches()
+        return batch
+    columns = zip(*(part.columns for part in parts), strict=True)
+    return pa.RecordBatch.from_arrays([pa.concat_arrays(each) for each in columns], schema=schema)
+
+
+def _no_columns(rows: int, schema: pa.Schema) -> pa.Table:
+    """Return a table that has rows and no columns; Arrow loses them where it concatenates."""
+    return pa.table({"": pa.nulls(rows)}, metadata=schema.metadata).select([])
+
+
+def _opened(files: Iterator[RecdFile]) -> RecdDataset:
+    found = []
+    for file in files:
+        found.append(file)
+        try:
+            # Read while the file is open: the dataset compares schemas.
+            _ = file.schema
+        finally:
+            file.close()
+    return RecdDataset(found)
+
+
+def _reopened(places: Sequence[tuple[Source, ReadOptions]]) -> RecdDataset:
+    return _opened(RecdFile(FileReader(source, options)) for source, options in places)
 
 
 def dataset(
@@ -175,4 +269,4 @@ def dataset(
         Nothing is there, or the files have different columns.
     """
     places = list_files(where, suffix=".recd", filesystem=filesystem)
-    return RecdDataset([open_file(place, options=options) for place in places])
+    return _opened(open_file(place, options=options) for place in places)

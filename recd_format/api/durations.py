@@ -19,12 +19,14 @@ _UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 # Epoch times between 1973 and 2286 have distinct magnitudes in s, ms, us and ns.
 _EPOCH_SECONDS = (1e8, 1e10)
+_SIGN = np.uint64(1 << 63)
 
 
 def units_per_second(arrow_type: pa.DataType, image: NDArray[np.int64]) -> int | None:
     """Return how many units of the order key make a second, or None where nobody can know.
 
     Integers are taken for epoch times where their magnitude is that of one in s, ms, us or ns.
+    `image` is the key's `recd_format.arrow.order_image`.
 
     Examples
     --------
@@ -36,7 +38,9 @@ def units_per_second(arrow_type: pa.DataType, image: NDArray[np.int64]) -> int |
     if pt.is_date64(arrow_type):
         return _UNITS["ms"]
     if pt.is_integer(arrow_type) and len(image):
-        middle = float(np.median(image))
+        # The image of uint64 has its sign bit flipped, see `order_image`.
+        unsigned = pt.is_uint64(arrow_type)
+        middle = float(np.median(image.view(np.uint64) ^ _SIGN if unsigned else image))
         for units in _UNITS.values():
             if _EPOCH_SECONDS[0] <= middle / units < _EPOCH_SECONDS[1]:
                 return units
@@ -63,11 +67,11 @@ def duration_in(value: Any, units: int | None, argument: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        if value < 0:
-            raise RecdInputError(f"{argument}={value}: expected a duration of at least 0")
+        _check_not_negative(value, int(value), argument)
         return int(value)
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
+        _check_not_negative(value, seconds, argument)
     else:
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", str(value))
         if match is None or match[2] not in _SECONDS:
@@ -82,3 +86,8 @@ def duration_in(value: Any, units: int | None, argument: str) -> int | None:
             "unit is not known; give an integer in its own units"
         )
     return round(seconds * units)
+
+
+def _check_not_negative(value: Any, number: float, argument: str) -> None:
+    if number < 0:
+        raise RecdInputError(f"{argument}={value}: expected a duration of at least 0")

@@ -13,7 +13,7 @@ from recd_format.codec import encode_best
 from recd_format.dedup.cluster import Clustering
 from recd_format.dedup.plan import FieldSample, Plan, plan
 from recd_format.errors import RecdInputError
-from recd_format.format.schema import Field, Group, Kind, Schema, ValueType
+from recd_format.format.schema import Field, Group, Kind, Schema, Shape, ValueType
 from recd_format.jagged import Column
 from recd_format.writer.options import Profile, WriteOptions
 
@@ -50,6 +50,7 @@ def make_plan(
             window=field.value_type is not ValueType.BYTES,
             # Bytes of their own for bytes and booleans: a list of uint8 is of another type.
             reference=field.value_type not in (ValueType.BYTES, ValueType.BOOL)
+            and field.shape is not Shape.FIXED
             and field.kind is not Kind.ORDER_KEY,
             dedup=field.kind not in (Kind.LABEL, Kind.WEIGHT),
         )

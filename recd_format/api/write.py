@@ -23,7 +23,8 @@ def write(
     session_key: str,
     order_key: str | None = None,
     labels: Sequence[str] = (),
-    dedup: Literal["auto", "none", "adjacent", "full", "stripe"] | Mapping[str, str] = "auto",
+    dedup: Literal["auto", "none", "adjacent", "full", "session", "stripe"]
+    | Mapping[str, str] = "auto",
     profile: Profile = "balanced",
     kinds: Mapping[str, str] | None = None,
     sample_weight: str | None = None,
@@ -91,4 +92,4 @@ def write(
     ) as writer:
         for batch in rows.batches:
             writer.write(batch)
-        return writer.finish(rows.bytes_in)
+        return writer._finish(rows.bytes_in)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from recd_format.api.durations import duration_in, units_per_second
@@ -47,7 +48,7 @@ class RecdWriter:
     """Writes one file from record batches.
 
     Nothing is visible at `where` before `close`; leaving the block by an exception removes what
-    was written.
+    was written. `report` is None until then.
 
     Parameters
     ----------
@@ -61,9 +62,10 @@ class RecdWriter:
         Column that orders the rows of a session; input order where None.
     labels : sequence of str
         Columns that are targets, not features.
-    dedup : "auto", "none", "adjacent", "full", "stripe", or dict
+    dedup : "auto", "none", "adjacent", "session", "stripe", or dict
         How duplicates are looked for; a dict gives the mode of single features ("none",
-        "adjacent", "session", "stripe", "window") and leaves the others to the planner.
+        "adjacent", "session", "stripe", "window") and leaves the others to the planner. "full"
+        is another word for "session".
     profile : "balanced", "gpu" or "small"
         Which codecs are used.
     kinds : dict of str to str, optional
@@ -76,9 +78,12 @@ class RecdWriter:
         Order of the sessions in the file.
     clustered : bool
         Promise that the rows of a session stand together; memory is then bounded by a few
-        stripes, and sessions stay in input order.
+        stripes, and sessions stay in input order. 8 bytes of each session are kept, to find one
+        that comes back, and 8 more for its span where the order key is a time. The plan is made
+        from the first rows, two stripes or 4,096 if that is more. The bytes written depend on
+        the rows alone, not on the batches they come in.
     plan : Plan, optional
-        From an earlier report; nothing is sampled then.
+        From an earlier report; nothing is sampled then, and `dedup` cannot be given.
     stripe_rows : int, optional
         Rows at which a stripe closes.
     progress : bool
@@ -115,6 +120,10 @@ class RecdWriter:
     ) -> None:
         self._started = time.perf_counter()
         _check_types(labels, dedup, kinds, plan)
+        if plan is not None and dedup != "auto":
+            raise RecdInputError(
+                f"dedup={dedup!r}: a plan says how duplicates are looked for; give one of the two"
+            )
         self._options = WriteOptions(profile=profile, stripe_rows=stripe_rows)
         self._arrow_schema = schema
         self._fields = infer_schema(
@@ -131,6 +140,8 @@ class RecdWriter:
             )
         if order_key is None and (session_gap is not None or session_max_span is not None):
             raise RecdInputError("session_gap and session_max_span need an order_key")
+        if session_gap is not None or session_max_span is not None:
+            _check_measurable(schema, order_key)
         self._session_key, self._order_key = session_key, order_key
         self._dedup = dedup
         self._plan = plan
@@ -138,8 +149,9 @@ class RecdWriter:
         self._session_order = "input" if clustered else session_order
         self._clustered = clustered
         self._contiguity = Contiguity()
+        self._last_key: pa.ChunkedArray | None = None
         self._units: int | None = None
-        self._spans: list[NDArray[np.int64]] = []
+        self._spans: list[NDArray[np.uint64]] = []
         self._bytes_in = 0
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
@@ -151,6 +163,7 @@ class RecdWriter:
         self._sink: Sink = open_sink(where, filesystem=filesystem)
         self._open: tuple[FileWriter, StripeEncoder] | None = None
         self._closed = False
+        self.report: WriteReport | None = None
 
     def __enter__(self) -> RecdWriter:
         return self
@@ -216,9 +229,9 @@ class RecdWriter:
 
     def close(self) -> WriteReport:
         """Write what is pending, make the file appear, and report."""
-        return self.finish()
+        return self._finish()
 
-    def finish(self, bytes_in: int | None = None) -> WriteReport:
+    def _finish(self, bytes_in: int | None = None) -> WriteReport:
         """Close, and report `bytes_in` as the size of the input (its Arrow buffers if None)."""
         if self._closed:
             raise RecdInputError("the writer is closed")
@@ -239,17 +252,18 @@ class RecdWriter:
         self._closed = True
         self._executor.shutdown()
         self._progress.stop()
-        return self._report(file, bytes_in or self._bytes_in, bytes_out, plan)
+        self.report = self._reported(file, bytes_in or self._bytes_in, bytes_out, plan)
+        return self.report
 
-    def _report(self, file: FileWriter, bytes_in: int, bytes_out: int, plan: Plan) -> WriteReport:
+    def _reported(self, file: FileWriter, bytes_in: int, bytes_out: int, plan: Plan) -> WriteReport:
         # Of what was written, not of what is there now: `where` may be write-only, or replaced.
         stats = stats_of(
             file.schema, file.records(), file.stripe_rows, file.num_sessions, bytes_out
         )
-        spans = np.concatenate([np.zeros(0, np.int64), *self._spans])
+        spans = np.concatenate([np.zeros(0, np.uint64), *self._spans])
         p99 = None
         if self._units is not None and len(spans):
-            p99 = float(np.percentile(spans, 99)) / self._units
+            p99 = float(np.percentile(spans.astype(np.float64), 99)) / self._units
         return WriteReport(
             rows=stats.rows,
             sessions=stats.sessions,
@@ -270,7 +284,7 @@ class RecdWriter:
             for i, field in enumerate(self._fields)
         ]
         clustering = self._cluster(table, columns)
-        file, encoder = self._opened(columns, clustering)
+        file, encoder = self._open or self._begin(table, columns, clustering)
         plan = encoder.plan
         stripe_rows = self._options.rows_per_stripe(plan.decoded_bytes_per_row)
         cuts = cut_stripes(clustering.session_offsets, stripe_rows, final=final)
@@ -288,20 +302,28 @@ class RecdWriter:
             file.write_stripe(stripe)
             done = cut.end
             self._progress.advance(cut.end - cut.begin)
-        # Within a session that is cut the rows left are not the last ones, where it was unsorted.
-        left = np.sort(clustering.permutation[done:])
-        sliced = not len(left) or int(left[0]) == done
-        rest = table.slice(done) if sliced else table.take(pa.array(left))
         complete = int(np.searchsorted(clustering.session_offsets, done, side="right")) - 1
-        self._spans.append(clustering.spans[:complete])
+        if self._units is not None:
+            self._spans.append(clustering.spans[:complete].copy())
+        rest = table.slice(done)
         if not final:
-            self._contiguity.wrote(clustering.session_offsets, clustering.permutation, done)
+            known = self._contiguity.wrote(clustering.session_offsets, clustering.permutation, done)
+            if done and self._order_key is not None:
+                last = clustering.permutation[done - 1 : done]
+                self._last_key = table.column(self._order_key).take(pa.array(last))
+            # Rows of a key that is cut stay in the order they were cut in; others as they came.
+            left = np.arange(done, table.num_rows)
+            left[:known] = clustering.permutation[done : done + known]
+            if (left[1:] < left[:-1]).any() or (len(left) and int(left[0]) != done):
+                rest = table.take(pa.array(left))
         self._pending = rest.to_batches()
         self._pending_rows = rest.num_rows
         self._written_rows += done
         return file, plan
 
-    def _cluster(self, table: pa.Table, columns: Sequence[Column]) -> Clustering:
+    def _cluster(
+        self, table: pa.Table, columns: Sequence[Column], *, sample: bool = False
+    ) -> Clustering:
         names = [field.name for field in self._fields]
         key = columns[names.index(self._session_key)]
         first_row = self._written_rows
@@ -309,11 +331,25 @@ class RecdWriter:
         order = None
         if self._order_key is not None:
             column = columns[names.index(self._order_key)]
-            order = order_image(column, name=self._order_key, first_row=first_row)
-            arrow_type = self._arrow_schema.field(self._order_key).type
-            self._units = self._units or units_per_second(arrow_type, order)
-        if self._clustered:
-            self._contiguity.check(_identities(keys), order, self._session_key, first_row)
+            if column.offsets is not None and self._last_key is not None:
+                # Ranks of texts hold among the keys given: rank the last one written with them.
+                chunks = [*self._last_key.chunks, *table.column(self._order_key).chunks]
+                order = order_image(
+                    pa.chunked_array(chunks), name=self._order_key, first_row=first_row - 1
+                )
+                self._contiguity.rank_last(int(order[0]))
+                order = order[1:]
+            else:
+                order = order_image(column, name=self._order_key, first_row=first_row)
+            if self._open is None:
+                # What is pending depends on the batches; the unit must not.
+                first = order[: self._flush_rows()] if self._clustered else order
+                arrow_type = self._arrow_schema.field(self._order_key).type
+                self._units = units_per_second(arrow_type, first)
+        if self._clustered and not sample:
+            pieces = self._gap is not None or self._max_span is not None
+            identities = _identities(keys)
+            self._contiguity.check(identities, order, self._session_key, first_row, pieces=pieces)
         rank = None
         if self._session_order == "key":
             rank = order_image(key, name=self._session_key, first_row=first_row)
@@ -324,22 +360,31 @@ class RecdWriter:
             key_rank=rank,
             gap=duration_in(self._gap, self._units, "session_gap"),
             max_span=duration_in(self._max_span, self._units, "session_max_span"),
+            open_since=self._contiguity.open_since,
+            open_last=self._contiguity.open_last,
         )
 
-    def _opened(
-        self, columns: Sequence[Column], clustering: Clustering
+    def _begin(
+        self, table: pa.Table, columns: Sequence[Column], clustering: Clustering
     ) -> tuple[FileWriter, StripeEncoder]:
-        """The file and its encoder; planned from the first rows that are flushed."""
-        if self._open is None:
-            self._progress.start("planning", 1)
-            plan = self._plan
-            if plan is None:
-                plan = make_plan(self._fields, columns, clustering, self._dedup, self._options)
-            schema_of(self._fields, plan)
-            self._plan = plan = split_windows(plan, self._fields, columns)
-            schema = schema_of(self._fields, plan)
-            encoder = StripeEncoder(schema, plan, self._options.profile)
-            self._open = FileWriter(self._sink, schema), encoder
+        """Plan from the first rows, and begin the file."""
+        self._progress.start("planning", 1)
+        most = self._flush_rows()
+        if self._clustered and table.num_rows >= most:
+            # How many rows are pending depends on the batches; the plan must not.
+            first = table.slice(0, self._contiguity.whole_keys(most))
+            columns = [
+                column_from_arrow(field, first.column(i)) for i, field in enumerate(self._fields)
+            ]
+            clustering = self._cluster(first, columns, sample=True)
+        plan = self._plan
+        if plan is None:
+            plan = make_plan(self._fields, columns, clustering, self._dedup, self._options)
+        schema_of(self._fields, plan)
+        self._plan = plan = split_windows(plan, self._fields, columns)
+        schema = schema_of(self._fields, plan)
+        encoder = StripeEncoder(schema, plan, self._options.profile)
+        self._open = FileWriter(self._sink, schema), encoder
         return self._open
 
 
@@ -354,6 +399,16 @@ def _check_types(labels: Any, dedup: Any, kinds: Any, plan: Any) -> None:
     if not isinstance(plan, (Plan, type(None))):
         raise RecdInputError(
             f"plan: expected a Plan, such as report.plan, found {type(plan).__name__}"
+        )
+
+
+def _check_measurable(schema: pa.Schema, order_key: str | None) -> None:
+    """Raise where differences of the order key mean nothing: texts are ranks, floats are bits."""
+    arrow_type = schema.field(order_key).type
+    if not (pt.is_integer(arrow_type) or pt.is_temporal(arrow_type)):
+        raise RecdInputError(
+            f"session_gap and session_max_span need an order_key of integers or times, "
+            f"{order_key!r} is of {arrow_type}"
         )
 
 

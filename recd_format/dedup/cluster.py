@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recd_format._jit import kernel
 from recd_format.errors import RecdInputError
 
-__all__ = ["Clustering", "SessionOrder", "check_contiguous", "cluster"]
+__all__ = ["Clustering", "SessionOrder", "cluster"]
 
 SessionOrder = Literal["first_seen", "key", "input"]
 
@@ -36,14 +36,14 @@ class Clustering:
         Session s is the clustered rows ``session_offsets[s]:session_offsets[s + 1]``.
     session_codes : ndarray of int64, shape [sessions]
         The session key (or its code, as given) of each session.
-    spans : ndarray of int64, shape [sessions]
+    spans : ndarray of uint64, shape [sessions]
         Last order value less the first; 0 without an order.
     """
 
     permutation: NDArray[np.int64]
     session_offsets: NDArray[np.int64]
     session_codes: NDArray[np.int64]
-    spans: NDArray[np.int64]
+    spans: NDArray[np.uint64]
 
     @property
     def num_rows(self) -> int:
@@ -93,6 +93,8 @@ def cluster(
     key_rank: NDArray[np.int64] | None = None,
     gap: int | None = None,
     max_span: int | None = None,
+    open_since: int | None = None,
+    open_last: int | None = None,
 ) -> Clustering:
     """Make sessions contiguous. O(rows), and a sort only where `order` is not sorted.
 
@@ -110,6 +112,9 @@ def cluster(
     gap, max_span
         A session is cut where two rows are more than `gap` apart, and before a row more than
         `max_span` after the first (in units of `order`).
+    open_since, open_last
+        Where the first session began before these rows: the `order` of its first row and of the
+        last row before these. Its span and its first gap are measured from there.
 
     Returns
     -------
@@ -135,33 +140,26 @@ def cluster(
     result = _arrange(codes, base, session_order, codes if key_rank is None else key_rank)
     if gap is not None or max_span is not None:
         pieces = np.empty(rows, np.int64)
-        limit = np.iinfo(np.int64).max
+        limit = int(np.iinfo(np.int64).max)
+        carried = _EMPTY
+        if open_since is not None and open_last is not None:
+            carried = np.array([open_since, open_last], np.int64)
         _split(
-            *result, order, limit if gap is None else gap, limit if max_span is None else max_span,
-            pieces,
+            *result, order, limit if gap is None else min(gap, limit),
+            limit if max_span is None else min(max_span, limit), carried, pieces,
         )  # fmt: skip
         # Pieces are numbered in clustered order, which is the order wanted by key.
         result = _arrange(pieces, base, session_order, pieces)
     permutation, offsets = result
     first, last = permutation[offsets[:-1]], permutation[offsets[1:] - 1]
-    spans = np.zeros(len(first), np.int64) if order is None else order[last] - order[first]
+    spans = np.zeros(len(first), np.uint64)
+    if order is not None:
+        begin = order[first]
+        if open_since is not None and len(begin):
+            begin[0] = open_since
+        # Unsigned: an order may span more than 2^63.
+        spans = order[last].view(np.uint64) - begin.view(np.uint64)
     return Clustering(permutation, offsets, codes[first], spans)
-
-
-def check_contiguous(session_codes: NDArray[np.int64], first_row: int = 0) -> None:
-    """Raise RecdInputError, naming the row, where a session returns after another one."""
-    codes = np.ascontiguousarray(session_codes, np.int64)
-    dense = np.empty(len(codes), np.int64)
-    _densify(codes, _EMPTY, dense)
-    back = np.flatnonzero(dense[1:] < dense[:-1])
-    if len(back):
-        row = int(back[0]) + 1
-        earlier = int(np.flatnonzero(codes[:row] == codes[row])[-1])
-        raise RecdInputError(
-            f"row {first_row + row}: session key {int(codes[row])} returns after other sessions "
-            f"(last seen at row {first_row + earlier}); clustered=True promises that the rows of "
-            "a session stand together"
-        )
 
 
 def _arrange(
@@ -241,12 +239,19 @@ def _counting_sort(dense, base, permutation, offsets):  # type: ignore[no-untype
         place[code] += 1
 
 
-@kernel("void(const int64[::1], const int64[::1], const int64[::1], int64, int64, int64[::1])")
-def _split(permutation, offsets, order, gap, max_span, pieces):  # type: ignore[no-untyped-def]
+@kernel(
+    "void(const int64[::1], const int64[::1], const int64[::1], int64, int64, const int64[::1],"
+    "int64[::1])"
+)
+def _split(  # type: ignore[no-untyped-def]
+    permutation, offsets, order, gap, max_span, carried, pieces
+):
     """Number the pieces of sessions cut at gaps and spans; differences taken unsigned."""
     piece = -1
     for s in range(len(offsets) - 1):
         first = previous = order[permutation[offsets[s]]]
+        if s == 0 and len(carried):
+            first, previous = carried[0], carried[1]
         piece += 1
         for i in range(offsets[s], offsets[s + 1]):
             now = order[permutation[i]]

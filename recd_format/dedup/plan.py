@@ -31,7 +31,7 @@ from recd_format.jagged import Column
 
 __all__ = ["Dedup", "FieldSample", "GroupPlan", "Mode", "Plan", "ReferencePlan", "plan"]
 
-Dedup = Literal["auto", "none", "adjacent", "full", "stripe"]
+Dedup = Literal["auto", "none", "adjacent", "full", "session", "stripe"]
 _MODES = get_args(Mode)
 
 ReferencePlan = Reference
@@ -63,8 +63,8 @@ def plan(
         Whole sessions (`Clustering.sample`); about 8,000 rows are enough. Above 1,024 fields
         only a part of them is looked at.
     dedup
-        "auto" weighs everything; "none", "adjacent", "full" (within sessions) and "stripe" hold
-        all fields to one mode; a mapping holds the fields it names ("session" is "full").
+        "auto" weighs everything; "none", "adjacent", "session" (or "full": the same) and
+        "stripe" hold all fields to one mode; a mapping holds the fields it names.
     size_of
         Estimated stored bytes of an array of values.
     stripe_rows
@@ -134,7 +134,8 @@ def _allowed(
         if name not in names:
             raise RecdInputError(f"dedup names {name!r}, which is not a field")
         if mode not in (*_MODES, "full"):
-            raise RecdInputError(f"dedup[{name!r}]={mode!r}: expected one of {', '.join(_MODES)}")
+            modes = ", ".join((*_MODES, "full"))
+            raise RecdInputError(f"dedup[{name!r}]={mode!r}: expected one of {modes}")
     for field in fields:
         if dedup.get(field.name) == "window" and not _may_be_window(field):
             raise RecdInputError(f"dedup[{field.name!r}]='window': only lists can be windows")

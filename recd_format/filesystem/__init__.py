@@ -49,7 +49,7 @@ def open_source(where: Any, *, filesystem: Any = None, mmap: bool = False) -> So
     filesystem : pyarrow.fs.FileSystem or fsspec.AbstractFileSystem, optional
         File system that the path is in.
     mmap : bool
-        Map a local file instead of reading it.
+        Map a local file; reads then copy out of the mapping.
 
     Raises
     ------

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recd_format.errors import Location, Reason, RecdFormatError, RecdInputError
-from recd_format.io import ByteRange, BytesLike, aligned_empty
+from recd_format.io import BytesLike
 
-__all__ = ["FileObjectSource", "MemorySource", "RangeReader", "truncated", "unreadable"]
+__all__ = ["FileObjectSource", "MemorySource", "SourceBase", "truncated", "unreadable"]
 
 
 def truncated(name: str, byte_offset: int, wanted: int, got: int) -> RecdFormatError:
@@ -29,8 +29,8 @@ def unreadable(name: str, error: BaseException) -> RecdInputError:
     return RecdInputError(f"{name}: cannot be read: {reason}")
 
 
-class RangeReader:
-    """`read_ranges` by `read_into`, range by range."""
+class SourceBase:
+    """`read_many` by `read_into`, one after the other."""
 
     # A local read costs about what copying this many bytes does.
     gap_bytes = 4 << 10
@@ -44,31 +44,14 @@ class RangeReader:
         """Fill `buffer` with the bytes from `byte_offset` on."""
         raise NotImplementedError
 
-    def read_ranges(
-        self,
-        ranges: Sequence[ByteRange],
-        allocate: Callable[[int], NDArray[np.uint8]] = aligned_empty,
-    ) -> list[NDArray[np.uint8]]:
-        """Read ranges into buffers from `allocate`."""
-        buffers = [aligned_like(byte_offset, length, allocate) for byte_offset, length in ranges]
-        self._fill([byte_offset for byte_offset, _ in ranges], buffers)
-        return buffers
-
-    def _fill(self, byte_offsets: list[int], buffers: list[NDArray[np.uint8]]) -> None:
-        for byte_offset, buffer in zip(byte_offsets, buffers, strict=True):
+    def read_many(self, parts: Sequence[tuple[int, NDArray[np.uint8]]]) -> None:
+        """Fill each buffer with the bytes from its byte offset on."""
+        for byte_offset, buffer in parts:
             self.read_into(byte_offset, buffer)
 
 
-def aligned_like(
-    byte_offset: int, length: int, allocate: Callable[[int], NDArray[np.uint8]]
-) -> NDArray[np.uint8]:
-    """Return a buffer whose address is `byte_offset` modulo 64, as far as `allocate` aligns."""
-    skip = byte_offset % 64
-    return allocate(skip + length)[skip:]
-
-
-class MemorySource(RangeReader):
-    """Bytes in memory. Ranges are views where the memory is aligned as the file would be."""
+class MemorySource(SourceBase):
+    """Bytes in memory."""
 
     def __init__(self, data: BytesLike, name: str = "<bytes>") -> None:
         self._data = np.frombuffer(memoryview(data).cast("B"), np.uint8)
@@ -83,25 +66,12 @@ class MemorySource(RangeReader):
         """Bytes held."""
         return len(self._data)
 
-    def _view(self, byte_offset: int, length: int) -> NDArray[np.uint8]:
-        part = self._data[byte_offset : byte_offset + length]
-        if len(part) != length:
-            raise truncated(self._name, byte_offset, length, len(part))
-        return part
-
     def read_into(self, byte_offset: int, buffer: NDArray[np.uint8]) -> None:
         """Copy the bytes from `byte_offset` on into `buffer`."""
-        buffer[:] = self._view(byte_offset, len(buffer))
-
-    def read_ranges(
-        self,
-        ranges: Sequence[ByteRange],
-        allocate: Callable[[int], NDArray[np.uint8]] = aligned_empty,
-    ) -> list[NDArray[np.uint8]]:
-        """Return read-only views of the ranges, or copies where the memory lies askew."""
-        if len(self._data) and self._data.ctypes.data % 64:
-            return super().read_ranges(ranges, allocate)
-        return [self._view(byte_offset, length) for byte_offset, length in ranges]
+        part = self._data[byte_offset : byte_offset + len(buffer)]
+        if len(part) != len(buffer):
+            raise truncated(self._name, byte_offset, len(buffer), len(part))
+        buffer[:] = part
 
     def close(self) -> None:
         """Does nothing: the bytes belong to the caller."""
@@ -110,7 +80,7 @@ class MemorySource(RangeReader):
         return (MemorySource, (self._data.tobytes(), self._name))
 
 
-class FileObjectSource(RangeReader):
+class FileObjectSource(SourceBase):
     """An open binary file object with `read` and `seek`; it is not closed and does not pickle."""
 
     def __init__(self, file: IO[bytes], name: str | None = None) -> None:

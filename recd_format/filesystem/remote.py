@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ import pyarrow.fs as pafs
 from numpy.typing import NDArray
 
 from recd_format.errors import RecdInputError
-from recd_format.filesystem.memory import RangeReader, truncated, unreadable
-from recd_format.filesystem.sinks import REMOTE_ERRORS, SpooledSink
+from recd_format.filesystem.memory import SourceBase, truncated, unreadable
+from recd_format.filesystem.sinks import REMOTE_ERRORS, SpooledSink, unwritable
 
 if TYPE_CHECKING:
     from recd_format.filesystem.places import Place
@@ -27,7 +28,7 @@ _CONCURRENT_READS = 16
 _COPY_BYTES = 8 << 20
 
 
-class RemoteSource(RangeReader):
+class RemoteSource(SourceBase):
     """A file in a `pyarrow.fs` file system; opened lazily, in each process anew.
 
     Parameters
@@ -75,28 +76,34 @@ class RemoteSource(RangeReader):
         size = self.size()
         if byte_offset + len(buffer) > size:
             raise truncated(self.name, byte_offset, len(buffer), size - byte_offset)
+        handler = getattr(self.place.filesystem, "handler", None)
         try:
-            data = self._open().read_at(len(buffer), byte_offset)
+            if isinstance(handler, pafs.FSSpecHandler):
+                # One request for just these bytes. Arrow reads from fsspec's open files one at a
+                # time, and those read ahead.
+                end = byte_offset + len(buffer)
+                data = handler.fs.cat_file(self.place.path, start=byte_offset, end=end)
+            else:
+                data = self._open().read_at(len(buffer), byte_offset)
         except REMOTE_ERRORS as error:
             raise unreadable(self.name, error) from error
         if len(data) != len(buffer):
             raise truncated(self.name, byte_offset, len(buffer), len(data))
         buffer[:] = np.frombuffer(data, np.uint8)
 
-    def _fill(self, byte_offsets: list[int], buffers: list[NDArray[np.uint8]]) -> None:
-        if len(buffers) < 2:
-            super()._fill(byte_offsets, buffers)
+    def read_many(self, parts: Sequence[tuple[int, NDArray[np.uint8]]]) -> None:
+        """Fill each buffer with the bytes from its byte offset on, 16 requests in flight."""
+        if len(parts) < 2:
+            super().read_many(parts)
             return
-        with ThreadPoolExecutor(min(_CONCURRENT_READS, len(buffers))) as pool:
-            for _ in pool.map(self.read_into, byte_offsets, buffers):
+        with ThreadPoolExecutor(min(_CONCURRENT_READS, len(parts))) as pool:
+            for _ in pool.map(self.read_into, *zip(*parts, strict=True)):
                 pass
 
     def close(self) -> None:
-        """Close the file; a later read opens it again."""
+        """Let go of the file, which closes once reads under way are done; a later read opens it."""
         with self._lock:
-            handle, self._handle = self._handle, None
-        if handle is not None and self._pid == os.getpid():
-            handle.close()
+            self._handle = None
 
     def __reduce__(self) -> tuple[type[RemoteSource], tuple[Place]]:
         return (RemoteSource, (self.place,))
@@ -116,6 +123,10 @@ def remote_sink(place: Place) -> SpooledSink:
                 filesystem.delete_file(path)
             raise
 
-    if filesystem.get_file_info(path).type == pafs.FileType.Directory:
+    try:
+        is_folder = filesystem.get_file_info(path).type == pafs.FileType.Directory
+    except REMOTE_ERRORS as error:
+        raise unwritable(str(place), error) from error
+    if is_folder:
         raise RecdInputError(f"{place}: cannot be written: it is a folder")
     return SpooledSink(str(place), upload)

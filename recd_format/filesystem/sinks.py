@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import tempfile
+import weakref
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from recd_format.errors import RecdInputError
 if TYPE_CHECKING:
     from recd_format.io import BytesLike
 
-__all__ = ["REMOTE_ERRORS", "LocalSink", "SpooledSink"]
+__all__ = ["REMOTE_ERRORS", "LocalSink", "SpooledSink", "unwritable"]
 
 # Wide files are thousands of streams of a few hundred bytes: write(2) them by the MiB.
 _WRITE_BUFFER_BYTES = 1 << 20
@@ -26,13 +27,22 @@ _SPOOL_BYTES = 64 << 20
 REMOTE_ERRORS = (OSError, pa.ArrowException, ValueError)
 
 
+def unwritable(name: str, error: BaseException) -> RecdInputError:
+    """The error of a file that cannot be written, in one line."""
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return RecdInputError(f"{name}: cannot be written: {reason}")
+
+
 class LocalSink:
     """A local file that appears whole: written beside the target, synced, renamed.
+
+    A sink that is dropped without `commit` removes what it wrote.
 
     Parameters
     ----------
     path : str
-        Path of the file; one that exists is replaced at `commit`.
+        Path of the file; one that exists is replaced at `commit`. Of a symbolic link, the file
+        that it points to.
 
     Raises
     ------
@@ -43,19 +53,22 @@ class LocalSink:
 
     def __init__(self, path: str) -> None:
         self.path = os.fspath(path)
-        folder, base = os.path.split(self.path)
-        self._folder = folder or os.curdir
+        self._target = os.path.realpath(self.path)
+        self._folder, base = os.path.split(self._target)
+        self._pid = os.getpid()
         self._partial = os.path.join(
-            folder, f".{base}.{os.getpid()}-{secrets.token_hex(4)}.partial"
+            self._folder, f".{base}.{self._pid}-{secrets.token_hex(4)}.partial"
         )
         self._count = 0
         self._file: IO[bytes] | None = None
-        if not base or (os.path.lexists(self.path) and not os.path.isfile(self.path)):
+        named = bool(os.path.basename(self.path))
+        if not named or (os.path.lexists(self._target) and not os.path.isfile(self._target)):
             raise RecdInputError(f"{self.path}: cannot be written: it is not a regular file")
         try:
             self._file = open(self._partial, "xb", buffering=_WRITE_BUFFER_BYTES)  # noqa: SIM115
         except OSError as error:
             raise self._unwritable(error) from error
+        self._finalizer = weakref.finalize(self, _discard, self._file, self._partial, self._pid)
 
     @property
     def name(self) -> str:
@@ -65,7 +78,7 @@ class LocalSink:
     def _unwritable(self, error: OSError) -> RecdInputError:
         if isinstance(error, FileNotFoundError) and not os.path.isdir(self._folder):
             return RecdInputError(f"{self.path}: cannot be written: there is no such folder")
-        return RecdInputError(f"{self.path}: cannot be written: {error.strerror or error}")
+        return unwritable(self.path, error)
 
     def _opened(self) -> IO[bytes]:
         if self._file is None:
@@ -92,8 +105,9 @@ class LocalSink:
             file.flush()
             os.fsync(file.fileno())
             file.close()
-            os.replace(self._partial, self.path)
+            os.replace(self._partial, self._target)
             self._file = None
+            self._finalizer.detach()
             _sync_folder(self._folder)
         except OSError as error:
             self.abort()
@@ -102,13 +116,23 @@ class LocalSink:
     def abort(self) -> None:
         """Remove what was written."""
         file, self._file = self._file, None
-        if file is None:
-            return
-        # Closing flushes, which fails again on a full disk: the file goes away all the same.
+        if file is not None:
+            self._finalizer.detach()
+            _discard(file, self._partial, self._pid)
+
+
+def _discard(file: IO[bytes], partial: str, pid: int) -> None:
+    if os.getpid() != pid:
+        # A forked child: the file is its parent's, and so is what is buffered for it. Without its
+        # raw file the buffer cannot be written.
         with contextlib.suppress(OSError):
-            file.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self._partial)
+            getattr(file, "raw", file).close()
+        return
+    # Closing flushes, which fails again on a full disk: the file goes away all the same.
+    with contextlib.suppress(OSError):
+        file.close()
+    with contextlib.suppress(OSError):
+        os.unlink(partial)
 
 
 def _sync_folder(folder: str) -> None:
@@ -163,7 +187,7 @@ class SpooledSink:
         try:
             self._opened().write(view)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self._name, error) from error
         self._count += view.nbytes
 
     def tell(self) -> int:
@@ -177,7 +201,7 @@ class SpooledSink:
             spool.seek(0)
             self._upload(spool)
         except REMOTE_ERRORS as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self._name, error) from error
         finally:
             self.abort()
 
@@ -187,7 +211,3 @@ class SpooledSink:
         if spool is not None:
             with contextlib.suppress(OSError):
                 spool.close()
-
-    def _unwritable(self, error: BaseException) -> RecdInputError:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return RecdInputError(f"{self._name}: cannot be written: {reason}")

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 
+from recd_format.api.dataset import in_turn
 from recd_format.api.tables import stripe_table
 from recd_format.arrow.columns_out import numbers_to_arrow
 from recd_format.arrow.types import storage_of
@@ -101,9 +102,11 @@ class StripeFiles(pafs.FileSystemHandler):  # type: ignore[misc]
     def open_input_file(self, path: str) -> Any:
         """Return the rows of a stripe as an IPC file."""
         stripe = Stripe.at(path)
-        file = self._files[stripe.file]
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, file.schema) as writer:
+        with (
+            in_turn(self._files, stripe.file) as file,
+            pa.ipc.new_file(sink, file.schema) as writer,
+        ):
             for batch in stripe_batches(file, stripe.number, file.schema.names, 65_536):
                 writer.write_batch(batch)
         return pa.PythonFile(pa.BufferReader(sink.getvalue()), mode="r")

@@ -20,7 +20,7 @@ import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.types as pt
 
-from recd_format.api.dataset import RecdDataset
+from recd_format.api.dataset import RecdDataset, in_turn
 from recd_format.arrow.types import is_bytes
 from recd_format.errors import RecdInputError
 from recd_format.integrations._stripes import Stripe, StripeFiles, guarantee, stripe_batches
@@ -65,7 +65,7 @@ class RecdArrowDataset(pads.FileSystemDataset):  # type: ignore[misc]
             self._scan_options = {"filter": predicate}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (RecdArrowDataset, (self._rows.files, self._predicate))
+        return (_of_rows, (self._rows, self._predicate))
 
     def __repr__(self) -> str:
         return f"RecdArrowDataset({len(self._rows.files)} files, {self._rows.num_rows} rows)"
@@ -158,8 +158,8 @@ class RecdArrowDataset(pads.FileSystemDataset):  # type: ignore[misc]
         self, names: Sequence[str], predicate: Any, batch_rows: int
     ) -> Iterator[pa.RecordBatch]:
         for stripe in self._surviving(predicate):
-            file = self._rows.files[stripe.file]
-            yield from stripe_batches(file, stripe.number, names, batch_rows)
+            with in_turn(self._rows.files, stripe.file) as file:
+                yield from stripe_batches(file, stripe.number, names, batch_rows)
 
     def _surviving(self, predicate: Any) -> list[Stripe]:
         """Return the stripes that may have rows in `predicate`, which Arrow tells by ranges."""
@@ -167,12 +167,17 @@ class RecdArrowDataset(pads.FileSystemDataset):  # type: ignore[misc]
             return self._stripes
         names = fields_of(predicate, self.schema)
         files, ipc, nowhere = self._rows.files, pads.IpcFileFormat(), pafs.LocalFileSystem()
-        fragments = [
-            ipc.make_fragment(s.path, nowhere, guarantee(files[s.file], s.number, names))
-            for s in self._stripes
-        ]
+        fragments = []
+        for stripe in self._stripes:
+            with in_turn(files, stripe.file) as file:
+                range_of = guarantee(file, stripe.number, names)
+            fragments.append(ipc.make_fragment(stripe.path, nowhere, range_of))
         known = pads.FileSystemDataset(fragments, self.schema, ipc, nowhere)
         return [Stripe.at(fragment.path) for fragment in known.get_fragments(predicate)]
+
+
+def _of_rows(rows: RecdDataset, predicate: Any) -> RecdArrowDataset:
+    return RecdArrowDataset(rows.files, predicate)
 
 
 def fields_of(expression: Any, schema: pa.Schema) -> set[str]:

@@ -24,7 +24,8 @@ class ReadOptions:
     request_bytes : int
         Most bytes of one read.
     mmap : bool
-        Map local files, and copy out of the mapping instead of calling pread. A mapped file that is truncated while it is read ends the process.
+        Map local files, and copy out of the mapping instead of calling pread. A mapped file that
+        is truncated while it is read ends the process.
     limits : Limits
         Caps on what a file may declare.
     """

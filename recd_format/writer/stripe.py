@@ -19,7 +19,7 @@ from recd_format.dedup.plan import Plan, ReferencePlan
 from recd_format.dedup.window import find_windows
 from recd_format.errors import RecdInputError
 from recd_format.format.record import CODES_MONOTONE, CODES_STRIPE_SCOPE, StreamKind
-from recd_format.format.schema import Field, Kind, Schema
+from recd_format.format.schema import Field, Kind, Schema, Shape
 from recd_format.format.statistics import STATISTIC, field_statistics
 from recd_format.format.stripe import STRIPE_CONTINUES
 from recd_format.jagged import Column
@@ -208,12 +208,13 @@ class StripeEncoder:
     def _referenced(
         self, rows: _Rows, index: int, reference: ReferencePlan | None
     ) -> Encoded | None:
-        if reference is None:
+        field = self.schema.fields[index]
+        if reference is None or field.shape is not Shape.SCALAR:
             return None
         names = self.schema.names
         target = None if reference.index_field is None else names.index(reference.index_field)
         held = self.schema.fields[names.index(reference.list_field)].value_type
-        if held is not self.schema.fields[index].value_type:
+        if held is not field.value_type:
             return None
         return encode_reference(
             rows.columns,

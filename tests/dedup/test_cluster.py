@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recd_format.dedup.cluster import check_contiguous, cluster
+from recd_format.dedup.cluster import cluster
 from recd_format.errors import RecdInputError
 
 keys_and_times = st.lists(
@@ -84,6 +84,7 @@ def test_many_sessions_grow_the_hash_table():
 def test_extreme_times_do_not_overflow_the_gap():
     times = np.array([-(2**63), 2**63 - 1], np.int64)
     assert cluster(np.zeros(2, np.int64), times, gap=2**62).num_sessions == 2
+    assert cluster(np.zeros(2, np.int64), times).spans.tolist() == [2**64 - 1]
 
 
 def test_bad_arguments_are_named():
@@ -96,10 +97,32 @@ def test_bad_arguments_are_named():
         cluster(keys, session_order="sorted")
 
 
-def test_returning_session_is_named_with_its_row():
-    check_contiguous(np.array([5, 5, 2, 9, 9]))
-    with pytest.raises(RecdInputError, match=r"row 103: session key 5 .* row 101"):
-        check_contiguous(np.array([5, 5, 2, 5]), first_row=100)
+@given(
+    st.lists(st.integers(-5, 60), min_size=1, max_size=40),
+    st.integers(1, 40),
+    st.sampled_from([None, 0, 3]),
+    st.sampled_from([None, 1, 6]),
+)
+def test_a_session_that_began_before_goes_on(times, cut, gap, span):
+    """Pieces are the same where a session is clustered in two parts."""
+    times = np.sort(np.array(times, np.int64))
+    whole = cluster(np.zeros(len(times), np.int64), times, gap=gap, max_span=span)
+    cut = min(cut, len(times))
+    session = int(np.searchsorted(whole.session_offsets, cut)) - 1
+    if cut == whole.session_offsets[session + 1]:
+        return
+    rest = cluster(
+        np.zeros(len(times) - cut, np.int64),
+        times[cut:],
+        gap=gap,
+        max_span=span,
+        open_since=int(times[whole.session_offsets[session]]),
+        open_last=int(times[cut - 1]),
+    )
+    assert (rest.session_offsets[1:] + cut).tolist() == whole.session_offsets[
+        session + 1 :
+    ].tolist()
+    assert rest.spans.tolist() == whole.spans[session:].tolist()
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(1, 300))

@@ -92,7 +92,13 @@ def test_plan_is_deterministic_and_survives_json():
 
 @pytest.mark.parametrize(
     ("dedup", "mode"),
-    [("none", "none"), ("adjacent", "adjacent"), ("full", "session"), ("stripe", "stripe")],
+    [
+        ("none", "none"),
+        ("adjacent", "adjacent"),
+        ("full", "session"),
+        ("session", "session"),
+        ("stripe", "stripe"),
+    ],
 )
 def test_one_mode_for_all(dedup, mode):
     fields, order = make_log(500)

@@ -118,6 +118,24 @@ def test_the_same_rows_may_be_checked_again() -> None:
         seen.check(np.array([2, 2, 1]), None, "session", 2)
 
 
+@settings(max_examples=50)
+@given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=9), max_size=30))
+def test_every_key_that_ended_is_known(flushes: list[list[int]]) -> None:
+    seen = Contiguity()
+    ended: set[int] = set()
+    for keys in flushes:
+        new = sorted(set(keys) - ended)
+        seen.check(np.array([*new, 0], np.int64)[: len(new)], None, "session", 0)
+        rows = np.arange(len(new) + 1)
+        seen.wrote(rows, rows[:-1], len(new))
+        ended |= set(new)
+        for key in list(ended)[:3]:
+            with pytest.raises(recd.RecdInputError, match=f"with id {key} comes back"):
+                seen.check(np.array([key], np.int64), None, "session", 0)
+    assert sum(len(part) for part in seen._ended) == len(ended)
+    assert len(seen._ended) <= 6
+
+
 def test_a_session_that_is_cut_is_open() -> None:
     seen = Contiguity()
     seen.check(np.array([1, 1, 1]), np.array([1, 3, 2]), "session", 0)
