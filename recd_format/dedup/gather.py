@@ -61,7 +61,10 @@ def take_values(column: Column, positions: NDArray[np.int64]) -> Column:
 
 
 def take_ranges(
-    values: NDArray[Any], starts: NDArray[np.int64], offsets: NDArray[np.int64]
+    values: NDArray[Any],
+    starts: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Ranges of `values` end to end: range i begins at ``starts[i]``, goes to ``offsets[i]``.
 
@@ -73,6 +76,8 @@ def take_ranges(
         Where each range begins.
     offsets : ndarray of int64, shape [n + 1]
         Where each range goes; their differences are the lengths.
+    out : ndarray of the dtype of `values`, contiguous, shape [offsets[-1]], optional
+        Where the result goes.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def take_ranges(
     """
     values = np.ascontiguousarray(values)
     item = values.itemsize
-    out = np.empty(int(offsets[-1]), values.dtype)
+    out = np.empty(int(offsets[-1]), values.dtype) if out is None else out
     empty = np.zeros(0, np.uint64)
     whole = item == 8
     _take_ranges(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from recd_format.constants import Limits
 from recd_format.dedup.gather import take_ranges
 from recd_format.errors import Reason, RecdFormatError
+from recd_format.io import aligned_empty
 from recd_format.jagged import Column
 from recd_format.reader.data import FieldData
 
@@ -25,7 +29,12 @@ def unique_column(field: FieldData, limits: Limits) -> Column:
     return Column(field.values, offsets, weights=field.weights, validity=field.validity)
 
 
-def expand(field: FieldData, lookup: NDArray[np.integer] | None, limits: Limits) -> Column:
+def expand(
+    field: FieldData,
+    lookup: NDArray[np.integer] | None,
+    limits: Limits,
+    allocate: Callable[[int], NDArray[np.uint8]] = aligned_empty,
+) -> Column:
     """Return the rows ``lookup`` of a field's unique rows, end to end.
 
     Parameters
@@ -37,6 +46,8 @@ def expand(field: FieldData, lookup: NDArray[np.integer] | None, limits: Limits)
     limits
         `expanded_values` caps what is allocated: dedup amplifies, and a small file may declare
         billions of rows that share one list.
+    allocate
+        Gives the memory of the values of lists: uint8 [n].
 
     Raises
     ------
@@ -59,10 +70,13 @@ def expand(field: FieldData, lookup: NDArray[np.integer] | None, limits: Limits)
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     _cap(int(offsets[-1]), limits)
-    weights = None if field.weights is None else take_ranges(field.weights, starts, offsets)
-    return Column(
-        take_ranges(field.values, starts, offsets), offsets, weights=weights, validity=validity
-    )
+
+    def take(values: NDArray[Any]) -> NDArray[Any]:
+        out = allocate(int(offsets[-1]) * values.itemsize).view(values.dtype)
+        return take_ranges(values, starts, offsets, out)
+
+    weights = None if field.weights is None else take(field.weights)
+    return Column(take(field.values), offsets, weights=weights, validity=validity)
 
 
 def _cap(values: int, limits: Limits) -> None:
