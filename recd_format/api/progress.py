@@ -26,7 +26,7 @@ class Progress:
         if not self._enabled:
             return
         if self._bar is None:
-            # Imported here: rich takes 40 ms, and most writes show no bar.
+            # Imported here: most writes show no bar.
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar

@@ -166,7 +166,7 @@ def _decode_codes(table, words, bad_row, highest_of):  # type: ignore[no-untyped
             highest = max(highest, words[np.uint64(begin) + i])
         highest_of[g] = highest
         if highest <= 1 and rows > 0 and newest + words[begin] >= 0:
-            # Neighbours alone repeat: a running sum, five times as fast (measured: 0.4 ns a row).
+            # Neighbours alone repeat: a running sum (0.7 against 2.1 ns a row: measured).
             for i in range(np.uint64(rows)):
                 newest += np.int64(words[np.uint64(begin) + i])
                 words[np.uint64(begin) + i] = newest
