@@ -10,6 +10,7 @@ Layer: the lowest; imports nothing of the package.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import logging
 import os
@@ -24,7 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Kernel", "kernel", "on_compile", "registered_kernels"]
+__all__ = ["Kernel", "array_at", "kernel", "on_compile", "registered_kernels"]
 
 _CONST_ARRAY = re.compile(r"const (\w+)\[::1\]")
 _PACKAGE = Path(__file__).parent
@@ -175,6 +176,59 @@ class Kernel:
         code = self.function.__code__
         mark = f".{self.function.__qualname__}-{code.co_firstlineno}."
         return any(mark in name and name.endswith(".nbi") for name in os.listdir(folder))
+
+
+class _ArrayAt(Kernel):
+    """For kernels: the array of `dtype` that is at an address. See `array_at`."""
+
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
+        super().__init__(self._in_python, ())
+        self.name = f"{__name__}.array_at({dtype})"
+
+    def _in_python(self, address: int, count: int) -> Any:
+        import numpy as np
+
+        view = (ctypes.c_char * (count * np.dtype(self._dtype).itemsize)).from_address(address)
+        return np.frombuffer(view, self._dtype)
+
+    def _build(self) -> Callable[..., Any]:
+        import numba
+        import numpy as np
+
+        if numba.config.DISABLE_JIT:
+            return self._in_python
+        carray, dtype, pointer = numba.carray, np.dtype(self._dtype).type, _pointer()
+
+        def at(address, count):  # type: ignore[no-untyped-def]
+            return carray(pointer(address), (count,), dtype)
+
+        return numba.njit(nogil=True)(at)  # type: ignore[no-any-return]
+
+
+@cache
+def _pointer() -> Any:
+    """Numba's integer to ``void *``."""
+    import numba
+    from numba.core import cgutils
+
+    def pointer(_context, address):  # type: ignore[no-untyped-def]
+        def build(_target, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+            return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+        return numba.types.voidptr(address), build
+
+    return numba.extending.intrinsic(pointer)
+
+
+def array_at(dtype: str) -> Kernel:
+    """Return a function for kernels: ``f(address, count)`` is the array of `dtype` there.
+
+    A kernel that reads a thousand columns can take neither a thousand arguments nor, at no cost,
+    a list of arrays; it takes a table of addresses. Who fills the table keeps the arrays alive
+    and gives their true lengths: bounds checks hold against those.
+    """
+    return _ArrayAt(dtype)
 
 
 def _enable_caching(dispatcher: Any, folder: Path) -> None:

@@ -130,7 +130,12 @@ class FileReader:
         return self._projections[key]
 
     def read_stripe(
-        self, stripe: int, projection: Projection, begin: int = 0, end: int | None = None
+        self,
+        stripe: int,
+        projection: Projection,
+        begin: int = 0,
+        end: int | None = None,
+        wide_fields: NDArray[np.bool_] | None = None,
     ) -> StripeData:
         """Read and decode rows ``begin:end`` of a stripe.
 
@@ -142,6 +147,8 @@ class FileReader:
             From `project`.
         begin, end
             Rows of the stripe; all by default.
+        wide_fields : ndarray of bool, shape [fields], or None
+            Fields whose integers, of any width, come as 8 bytes each.
 
         Raises
         ------
@@ -150,7 +157,7 @@ class FileReader:
         """
         streams = self.fetch_stripe(stripe, projection)
         rows = int(self.metadata.tables.stripes["rows"][stripe])
-        return decode_stripe(streams, self.metadata.tables.schema, rows, begin, end)
+        return decode_stripe(streams, self.metadata.tables.schema, rows, begin, end, wide_fields)
 
     def fetch_stripe(self, stripe: int, projection: Projection) -> StoredStreams:
         """Read the stored bytes of a stripe, not yet decoded."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from recd_format.codec.list_at import Rows, resolve, unpack_reference
 from recd_format.errors import Reason, RecdFormatError
-from recd_format.format.validate import value_dtype
 from recd_format.reader.streams import stream_location
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def _resolve(
     list_ = fields[reference.list_field]
     if groups[field.group].inverse_lookup is not None:
         raise RecdFormatError(Reason.REFERENCE, "LIST_AT in a group that has codes")
-    dtype = value_dtype(int(streams.types[number]))
+    dtype = list_.values.dtype
     starts, lengths = list_.ranges()
     if reference.index_field in owners:
         raise RecdFormatError(

@@ -165,8 +165,7 @@ def decode_streams(
     chosen: NDArray[np.int64],
     begin: NDArray[np.int64],
     end: NDArray[np.int64],
-    *,
-    widen: bool = False,
+    wide: NDArray[np.bool_] | None = None,
 ) -> Decoded:
     """Decode values ``begin:end`` of each of the streams `chosen`: one kernel call, and one call
     for each stream of a general-purpose compressor.
@@ -179,8 +178,9 @@ def decode_streams(
         Stream numbers.
     begin, end : ndarray of int64, shape [streams]
         Values wanted.
-    widen
-        Decode integers of any width to 8 bytes (sign- or zero-extended).
+    wide : ndarray of bool, shape [records], or None
+        Streams whose integers, of any width, are decoded to 8 bytes (sign- or zero-extended);
+        those and their dictionaries.
 
     Raises
     ------
@@ -196,7 +196,9 @@ def decode_streams(
     counts = records["count"].astype(np.int64)
     types = streams.types[numbers]
     stored_sizes = _SIZES[types]
-    sizes = np.where(_IS_INTEGER[types], 8, stored_sizes) if widen else stored_sizes
+    sizes = stored_sizes
+    if wide is not None:
+        sizes = np.where(_IS_INTEGER[types] & wide[numbers], 8, stored_sizes)
     own = len(chosen)
     table = np.zeros(len(numbers), DESCRIPTOR)
     table["source"] = streams.positions[numbers]

@@ -7,6 +7,9 @@ call per chain.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +19,7 @@ from recd_format.constants import BLOCK_VALUES, ROWS_OWNER
 from recd_format.dedup.exact import decode_codes_many
 from recd_format.dedup.nulls import find_beyond_one, find_filled_null
 from recd_format.errors import Reason, RecdFormatError, RecdInputError
-from recd_format.format.record import CODES_MONOTONE, StreamKind, kind_mask
+from recd_format.format.record import CODES_MONOTONE, Records, StreamKind, kind_mask
 from recd_format.format.schema import Kind, Shape, ValueType
 from recd_format.format.schema_block import SchemaBlock
 from recd_format.format.validate import value_dtype
@@ -43,6 +46,7 @@ _CODES, _LENGTHS, _STARTS, _VALIDITY, _VALUES, _WEIGHTS, _SESSION_KEY, _SESSION_
 _ROUND_TWO = kind_mask(StreamKind.LENGTHS, StreamKind.STARTS, StreamKind.VALIDITY)
 _ROUND_THREE = kind_mask(StreamKind.VALUES, StreamKind.WEIGHTS, StreamKind.SESSION_KEY)
 _DICTIONARIES = kind_mask(StreamKind.DICTIONARY, StreamKind.WEIGHT_DICTIONARY)
+_WIDENED = kind_mask(StreamKind.VALUES, StreamKind.DICTIONARY)
 _JAGGED = (int(Shape.LIST), int(Shape.WEIGHTED_LIST))
 _BOOL = int(ValueType.BOOL)
 _INT32_MAX = (1 << 31) - 1
@@ -53,7 +57,13 @@ class _StripeDecoder:
     """State of decoding one stripe. Streams are known by their number among its records."""
 
     def __init__(
-        self, streams: StoredStreams, schema: SchemaBlock, rows: int, begin: int, end: int
+        self,
+        streams: StoredStreams,
+        schema: SchemaBlock,
+        rows: int,
+        begin: int,
+        end: int,
+        wide_fields: NDArray[np.bool_] | None,
     ) -> None:
         self.streams = streams
         self.rows = rows
@@ -81,6 +91,7 @@ class _StripeDecoder:
             if is_key:
                 self.field_group[owner] = -1
         self.is_reference = records["chain"][:, 0] == int(CodecId.LIST_AT)
+        self.wide = None if wide_fields is None else self._wide(records, wide_fields)
         self.groups: dict[int, GroupData] = {}
         # First and last unique row wanted, by group.
         self.wanted: dict[int, tuple[int, int]] = {}
@@ -89,14 +100,28 @@ class _StripeDecoder:
             chosen = np.flatnonzero(~self.is_reference & ~_DICTIONARIES[self.kind_array])
             self.everything = self._decode_all(chosen)
 
+    def _wide(self, records: Records, fields: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Streams whose integers are decoded to 8 bytes: values and dictionaries of `fields`."""
+        of_field = _WIDENED[records["kind"]] & (records["owner"] < self.num_fields)
+        owners = np.where(of_field, records["owner"], 0).astype(np.int64)
+        wide: NDArray[np.bool_] = of_field & fields[owners]
+        return wide
+
+    def _dtype(self, number: int) -> np.dtype[Any]:
+        """Dtype that a stream of values is decoded to."""
+        dtype = value_dtype(int(self.streams.types[number]))
+        if self.wide is not None and self.wide[number] and dtype.kind in "iu":
+            return np.dtype(f"<{dtype.kind}8")
+        return dtype
+
     def _decode_all(self, chosen: NDArray[np.int64]) -> Decoded:
         begin = np.zeros(len(chosen), np.int64)
-        return decode_streams(self.streams, chosen, begin, self.count_array[chosen])
+        return decode_streams(self.streams, chosen, begin, self.count_array[chosen], self.wide)
 
     def _decode(
         self, chosen: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int64]
     ) -> Decoded:
-        return self.everything or decode_streams(self.streams, chosen, begin, end)
+        return self.everything or decode_streams(self.streams, chosen, begin, end, self.wide)
 
     def _fail(self, number: int, reason: Reason, detail: str) -> RecdFormatError:
         return RecdFormatError(reason, detail, stream_location(self.streams, number))
@@ -265,7 +290,7 @@ class _StripeDecoder:
             raise self._fail(numbers[bad], reason, detail)
 
     def _rows_of(
-        self, validity: dict[int, NDArray[np.bool_]], third: Decoded, types: list[int]
+        self, validity: dict[int, NDArray[np.bool_]], third: Decoded
     ) -> dict[int, tuple[int, int]]:
         """Where values of fields without lengths begin, and the bytes of a row."""
         found = {}
@@ -273,7 +298,7 @@ class _StripeDecoder:
             kind = _SESSION_KEY if self.field_group[owner] < 0 else _VALUES
             number = self.number[owner, kind]
             if self.field_shape[owner] not in _JAGGED and number in third.spans:
-                size = value_dtype(types[number]).itemsize
+                size = self._dtype(number).itemsize
                 found[owner] = (third.spans[number][0], self.field_width[owner] * size)
         return found
 
@@ -329,10 +354,10 @@ class _StripeDecoder:
         types = self.streams.types.tolist()
         booleans = [number for number in numbers if types[number] == _BOOL]
         self._require_bits(third, booleans, Reason.ENCODING, "a BOOL is neither 0 nor 1")
-        self._require_empty_nulls(self._rows_of(validity, third, types), second, third)
+        self._require_empty_nulls(self._rows_of(validity, third), second, third)
         values = {
             (self.owners[number], self.kinds[number] == _WEIGHTS): third.values(
-                number, value_dtype(types[number])
+                number, self._dtype(number)
             )
             for number in numbers
         }
@@ -351,7 +376,20 @@ class _StripeDecoder:
             )
         if not len(references):
             return fields
-        return resolve_references(self.streams, references, fields, self.groups, self._index_of)
+        resolved = resolve_references(self.streams, references, fields, self.groups, self._index_of)
+        if self.wide is None:
+            return resolved
+        return self._widen_references(references, resolved)
+
+    def _widen_references(
+        self, references: NDArray[np.int64], fields: dict[int, FieldData]
+    ) -> dict[int, FieldData]:
+        """LIST_AT copies values as wide as the list has them; give each as it was asked for."""
+        for number in references.tolist():
+            field, dtype = fields[self.owners[number]], self._dtype(number)
+            if field.values.dtype != dtype:
+                fields[self.owners[number]] = replace(field, values=field.values.astype(dtype))
+        return fields
 
     def _index_of(self, number: int) -> NDArray[np.int64]:
         """Indices that a LIST_AT stream holds itself."""
@@ -386,6 +424,7 @@ def decode_stripe(
     rows: int,
     begin: int = 0,
     end: int | None = None,
+    wide_fields: NDArray[np.bool_] | None = None,
 ) -> StripeData:
     """Decode rows ``begin:end`` of a stripe.
 
@@ -400,6 +439,8 @@ def decode_stripe(
     begin, end
         Rows wanted; a range of whole sessions decodes nothing but what those rows refer to, and
         the blocks it stands in.
+    wide_fields : ndarray of bool, shape [fields], or None
+        Fields whose values, integers of any width, are decoded to 8 bytes.
 
     Raises
     ------
@@ -409,7 +450,7 @@ def decode_stripe(
     end = rows if end is None else end
     if not 0 <= begin < end <= rows:
         raise RecdInputError(f"rows {begin} to {end} of a stripe of {rows} rows")
-    decoder = _StripeDecoder(streams, schema, rows, begin, end)
+    decoder = _StripeDecoder(streams, schema, rows, begin, end, wide_fields)
     session_offsets = decoder.session_offsets()
     decoder.decode_groups()
     fields = decoder.decode_fields()

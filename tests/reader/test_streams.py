@@ -58,7 +58,8 @@ def test_streams_are_decoded_end_to_end_and_aligned(widen: bool) -> None:
     kinds = streams.records["kind"]
     chosen = np.flatnonzero((kinds == StreamKind.VALUES) & (streams.records["chain"][:, 0] != 7))
     counts = streams.records["count"][chosen].astype(np.int64)
-    decoded = decode_streams(streams, chosen, np.zeros(len(chosen), np.int64), counts, widen=widen)
+    wide = np.full(len(kinds), widen)
+    decoded = decode_streams(streams, chosen, np.zeros(len(chosen), np.int64), counts, wide)
     for number, count in zip(chosen.tolist(), counts.tolist(), strict=True):
         start, end = decoded.spans[number]
         assert start % 64 == 0
