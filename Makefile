@@ -7,11 +7,19 @@ STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
 WORKERS ?= 2
 
+# What the tests of the torch plugin run beside; versions that fit each other. Without the pins
+# pip takes a torch with gigabytes of CUDA, and torchrec's own requirements overwrite the CPU build
+# of FBGEMM, so that it is installed without them.
+TORCH := torch==2.13.0 torchdata==0.11.0
+TORCHREC := fbgemm-gpu-cpu==1.8.0 tensordict torchmetrics==1.0.3 tqdm pyre-extensions iopath
+
 .PHONY: demo test test-bounds check format bench clean
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml Makefile
 	$(BOOT) -m venv .venv
-	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet -e '.[dev]' $(TORCH) $(TORCHREC)
+	$(BIN)/python -m pip install --quiet --no-deps torchrec==1.8.0
 	@touch $@
 
 $(BENCH_STAMP): $(STAMP)
@@ -29,7 +37,7 @@ test: $(STAMP)
 # The kernels again, with every index checked (compiled into a cache of their own).
 test-bounds: $(STAMP)
 	NUMBA_BOUNDSCHECK=1 $(BIN)/recd warmup
-	NUMBA_BOUNDSCHECK=1 $(PYTEST) -q -n $(WORKERS) tests/codec tests/dedup tests/reader tests/writer
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) -q -n $(WORKERS) tests/codec tests/dedup tests/reader tests/writer tests/loader
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -80,11 +81,14 @@ def warm_up() -> int:
 
 
 def kernel_modules() -> list[str]:
-    """Names of the package's modules that define kernels, the torch plugin's aside."""
+    """Names of the package's modules that define kernels; the plugin's where torch is there."""
     modules = []
+    has_torch = find_spec("torch") is not None
     for path in sorted(_PACKAGE.rglob("*.py")):
         parts = path.relative_to(_PACKAGE).with_suffix("").parts
         # At the start of a line: the wrapper's own docstring and this file name it too.
-        if parts[0] != "torch" and "\n@kernel(" in path.read_text(encoding="utf-8"):
+        if parts[0] == "torch" and not has_torch:
+            continue
+        if "\n@kernel(" in path.read_text(encoding="utf-8"):
             modules.append(".".join(("recd_format", *parts)).removesuffix(".__init__"))
     return modules

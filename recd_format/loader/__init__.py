@@ -1,0 +1,1 @@
+"""Files to batches, each in one buffer: NumPy only."""

@@ -1,0 +1,271 @@
+"""Batches of a plan: stripes decoded ahead in threads, batches assembled ahead in one."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recd_format.loader.assemble import Assembler, Piece
+from recd_format.loader.layout import BatchBuffer
+from recd_format.loader.plan import RankPlan
+from recd_format.loader.stage import StagedStripe
+
+__all__ = ["StripeReader", "ahead", "batches"]
+
+T = TypeVar("T")
+
+
+class StripeReader(Protocol):
+    """What the pipeline asks of the files; `read` is called from several threads."""
+
+    def read(self, stripe: int, begin: int, end: int) -> StagedStripe:
+        """Decode at least rows ``begin:end`` of one of the plan's stripes, and stage them."""
+
+    def finish(self, piece: Piece, assembler: Assembler, batch: int) -> tuple[dict[str, Any], Any]:
+        """Meta columns and cursor of a batch."""
+
+
+def batches(
+    plan: RankPlan,
+    intervals: Sequence[tuple[int, int]],
+    reader: StripeReader,
+    assembler: Assembler,
+    *,
+    threads: int,
+    prefetch: int,
+) -> Iterator[BatchBuffer]:
+    """Yield the batches of some intervals of a plan's batch numbers.
+
+    Parameters
+    ----------
+    plan
+        The rank's plan.
+    intervals
+        ``(first, end)`` of batch numbers, in the order they are given.
+    reader
+        Decodes stripes.
+    assembler
+        Makes batches.
+    threads
+        That decode; 0: stripes are decoded when they are needed, in the caller's thread.
+    prefetch
+        Stripes decoded ahead of the window that batches are made of, and those that complete the
+        window they are of.
+    """
+    visits = _Visits(plan, intervals, reader, assembler, threads, max(prefetch, threads))
+    try:
+        for number in _numbers(intervals):
+            visits.release()
+            piece = _piece(plan, number, visits)
+            meta, cursor = reader.finish(piece, assembler, number)
+            yield assembler.assemble(piece, meta, cursor)
+    finally:
+        visits.close()
+
+
+def _numbers(intervals: Sequence[tuple[int, int]]) -> Iterator[int]:
+    for first, end in intervals:
+        yield from range(first, end)
+
+
+def _piece(plan: RankPlan, number: int, visits: _Visits) -> Piece:
+    """Where the rows of a batch are staged."""
+    parts = []
+    plain = True
+    for begin, end in plan.batch_rows(number):
+        at = begin
+        while at < end:
+            visit = visits.reach(at)
+            stop = min(end, visit.end)
+            start = int(plan.window_rows[visit.window])
+            place, low, high, factor = plan.window(visit.window).rows(at - start, stop - start)
+            # What is staged of a stripe may begin after its first row.
+            first = visit.first_rows[place]
+            plain = plain and factor is None
+            weight = np.ones(len(place), np.float32) if factor is None else factor
+            parts.append((visit.slots[place], low - first, high - first, weight))
+            at = stop
+    slots, low, high, factor = (np.concatenate([part[n] for part in parts]) for n in range(4))
+    return Piece(slots, low, high, None if plain else factor)
+
+
+@dataclass(slots=True)
+class _Visit:
+    """Rows ``begin:end`` of the rank's sequence, all of one window, and the stripes they are of.
+
+    `slots` and `first_rows` are by the window's places; -1 where no row of a stripe is wanted.
+    """
+
+    window: int
+    begin: int
+    end: int
+    coming: dict[int, Future[StagedStripe]] = field(default_factory=dict)
+    slots: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    first_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+class _Visits:
+    """The windows that rows are taken from, in turn, and the stripes decoded ahead of them.
+
+    A window is visited once, unless a rank comes round to its first rows again.
+    """
+
+    def __init__(
+        self,
+        plan: RankPlan,
+        intervals: Sequence[tuple[int, int]],
+        reader: StripeReader,
+        assembler: Assembler,
+        threads: int,
+        pending: int,
+    ) -> None:
+        self._plan = plan
+        self._reader = reader
+        self._assembler = assembler
+        self._pending = pending
+        self._pool = ThreadPoolExecutor(threads, "recd-decode") if threads else None
+        self._planned = _plan_visits(plan, intervals)
+        self._ahead: deque[_Visit] = deque()
+        self._current: _Visit | None = None
+        self._left: list[_Visit] = []
+
+    def close(self) -> None:
+        """Stop decoding; threads are gone afterwards."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def release(self) -> None:
+        """Let go of the stripes of visits that are over; a batch has been made of them."""
+        for visit in self._left:
+            for slot in visit.slots.tolist():
+                if slot >= 0:
+                    self._assembler.drop(slot)
+        self._left.clear()
+
+    def reach(self, row: int) -> _Visit:
+        """Return the visit that has a row of the rank's sequence; rows come in planned order."""
+        current = self._current
+        while current is None or not current.begin <= row < current.end:
+            if current is not None:
+                self._left.append(current)
+            current = self._current = self._next()
+        return current
+
+    def _next(self) -> _Visit:
+        if not self._ahead:
+            self._ahead.append(self._begin(next(self._planned)))
+        visit = self._ahead.popleft()
+        if self._pool is not None:
+            while sum(len(each.coming) for each in self._ahead) < self._pending:
+                planned = next(self._planned, None)
+                if planned is None:
+                    break
+                self._ahead.append(self._begin(planned))
+        for place, future in visit.coming.items():
+            stripe = future.result()
+            visit.first_rows[place] = stripe.first_row
+            visit.slots[place] = self._assembler.put(stripe)
+        visit.coming.clear()
+        return visit
+
+    def _begin(self, visit: _Visit) -> _Visit:
+        """Start decoding the stripes of a visit, those rows at least that it wants."""
+        start = int(self._plan.window_rows[visit.window])
+        window = self._plan.window(visit.window)
+        place, low, high, _ = window.rows(visit.begin - start, visit.end - start)
+        stripes = len(window.stripes)
+        visit.slots = np.full(stripes, -1, np.int64)
+        visit.first_rows = np.zeros(stripes, np.int64)
+        first = np.full(stripes, np.iinfo(np.int64).max)
+        last = np.zeros(stripes, np.int64)
+        np.minimum.at(first, place, low)
+        np.maximum.at(last, place, high)
+        for number in np.flatnonzero(last).tolist():
+            rows = (window.stripes[number], int(first[number]), int(last[number]))
+            visit.coming[number] = self._submit(*rows)
+        return visit
+
+    def _submit(self, stripe: int, begin: int, end: int) -> Future[StagedStripe]:
+        if self._pool is not None:
+            return self._pool.submit(self._reader.read, stripe, begin, end)
+        done: Future[StagedStripe] = Future()
+        done.set_result(self._reader.read(stripe, begin, end))
+        return done
+
+
+def _plan_visits(plan: RankPlan, intervals: Sequence[tuple[int, int]]) -> Iterator[_Visit]:
+    """Rows of the batches in order, joined as long as they are of one window."""
+    current: _Visit | None = None
+    for number in _numbers(intervals):
+        for begin, end in plan.batch_rows(number):
+            at = begin
+            while at < end:
+                window = int(np.searchsorted(plan.window_rows, at, side="right")) - 1
+                stop = min(end, int(plan.window_rows[window + 1]))
+                if current is not None and current.window == window and current.end == at:
+                    current.end = stop
+                else:
+                    if current is not None:
+                        yield current
+                    current = _Visit(window, at, stop)
+                at = stop
+    if current is not None:
+        yield current
+
+
+_END = object()
+
+
+def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
+    """Yield `items`, taken by a thread that is `depth` of them ahead.
+
+    Closing this iterator closes `items`, in its thread, and waits for the thread. What `items`
+    raises is raised here, after the items before it.
+    """
+    ready: queue.Queue[Any] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(item: Any) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.05)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def take() -> None:
+        last: Any = _END
+        try:
+            for item in items:
+                if not put((item, None)):
+                    break
+                del item
+        except BaseException as error:
+            last = error
+        finally:
+            items.close()  # type: ignore[attr-defined]
+        put((_END, last))
+
+    thread = threading.Thread(target=take, name="recd-batches", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if item is _END:
+                if error is not _END:
+                    raise error
+                return
+            yield item
+            del item
+    finally:
+        stop.set()
+        thread.join()
