@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FieldData", "GroupData", "StripeData"]
+__all__ = ["FieldData", "GroupData", "Lazy", "StripeData", "StripeTable"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,38 @@ class FieldData:
 
 
 @dataclass(frozen=True, slots=True)
+class StripeTable:
+    """Where the decoded arrays of a stripe are, for kernels: a row a field, a row a group.
+
+    Addresses hold as long as the `StripeData` does; 0 where there is no such array.
+
+    Attributes
+    ----------
+    row_of_field : ndarray of int64, shape [fields of the file]
+        Row of `fields`; -1 for fields that were not read.
+    fields : ndarray of int64, shape [fields read, 6]
+        Addresses and sizes: values, number of values, lengths, starts, weights, width (0 where
+        there are lengths).
+    value_types, weight_types : ndarray of int64, shape [fields read]
+        Types of values and weights in the file; 0 for no weights.
+    wide : ndarray of bool, shape [fields read]
+        Integers that were decoded to 8 bytes.
+    plain : ndarray of bool, shape [fields read]
+        False where the row of `fields` does not say all: fields with nulls, and LIST_AT.
+    groups : ndarray of int64, shape [groups of the file, 3]
+        Address of the inverse lookup, number of unique rows, 1 where it never falls.
+    """
+
+    row_of_field: NDArray[np.int64]
+    fields: NDArray[np.int64]
+    value_types: NDArray[np.int64]
+    weight_types: NDArray[np.int64]
+    wide: NDArray[np.bool_]
+    plain: NDArray[np.bool_]
+    groups: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class StripeData:
     """Decoded rows of one stripe.
 
@@ -82,12 +117,46 @@ class StripeData:
     num_rows : int
     session_offsets : ndarray of int64, shape [sessions + 1]
         Row offsets of the stripe's sessions, all of them, relative to the stripe.
-    groups : dict of int to GroupData
-    fields : dict of int to FieldData
+    groups : mapping of int to GroupData
+    fields : mapping of int to FieldData
+        Made when they are asked for: a stripe may have thousands.
+    table : StripeTable
+        The same without an object a field.
     """
 
     first_row: int
     num_rows: int
     session_offsets: NDArray[np.int64]
-    groups: dict[int, GroupData]
-    fields: dict[int, FieldData]
+    groups: Mapping[int, GroupData]
+    fields: Mapping[int, FieldData]
+    table: StripeTable
+
+
+class Lazy(Mapping[int, T]):
+    """A mapping whose values are made at first use, and kept.
+
+    Parameters
+    ----------
+    keys
+        Its keys, in order.
+    make
+        Gives the value of a key.
+    """
+
+    def __init__(self, keys: Sequence[int], make: Callable[[int], T]) -> None:
+        self._keys = dict.fromkeys(keys)
+        self._make = make
+        self._made: dict[int, T] = {}
+
+    def __getitem__(self, key: int) -> T:
+        if key not in self._made:
+            if key not in self._keys:
+                raise KeyError(key)
+            self._made[key] = self._make(key)
+        return self._made[key]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)

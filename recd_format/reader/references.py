@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +22,11 @@ __all__ = ["resolve_references"]
 def resolve_references(
     streams: StoredStreams,
     references: NDArray[np.int64],
-    fields: dict[int, FieldData],
-    groups: dict[int, GroupData],
+    fields: Mapping[int, FieldData],
+    groups: Mapping[int, GroupData],
     own_index: Callable[[int], NDArray[np.int64]],
-) -> dict[int, FieldData]:
-    """Return `fields` with the values of LIST_AT streams filled in.
+) -> dict[int, NDArray[Any]]:
+    """Return the values of LIST_AT streams, by the field they are of.
 
     Parameters
     ----------
@@ -43,15 +42,14 @@ def resolve_references(
     RecdFormatError
         REFERENCE: an index is null, not an integer, or not within its row's list.
     """
-    resolved = dict(fields)
+    resolved = {}
     owners = set(streams.records["owner"][references].tolist())
     for number in references.tolist():
         owner = int(streams.records["owner"][number])
         try:
-            values = _resolve(streams, number, owners, fields, groups, own_index)
+            resolved[owner] = _resolve(streams, number, owners, fields, groups, own_index)
         except RecdFormatError as exc:
             raise RecdFormatError(exc.reason, exc.detail, stream_location(streams, number)) from exc
-        resolved[owner] = replace(fields[owner], values=values)
     return resolved
 
 
@@ -59,8 +57,8 @@ def _resolve(
     streams: StoredStreams,
     number: int,
     owners: set[int],
-    fields: dict[int, FieldData],
-    groups: dict[int, GroupData],
+    fields: Mapping[int, FieldData],
+    groups: Mapping[int, GroupData],
     own_index: Callable[[int], NDArray[np.int64]],
 ) -> NDArray[Any]:
     """Values of one LIST_AT stream; `owners` have such streams."""
@@ -92,7 +90,7 @@ def _resolve(
     )
 
 
-def _row_values(field: FieldData, groups: dict[int, GroupData]) -> Rows:
+def _row_values(field: FieldData, groups: Mapping[int, GroupData]) -> Rows:
     """Integer values of a scalar field, by row."""
     if field.values.dtype.kind not in "iu":
         raise RecdFormatError(Reason.REFERENCE, f"an index of type {field.values.dtype}")

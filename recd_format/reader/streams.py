@@ -147,17 +147,17 @@ class Decoded:
     Attributes
     ----------
     arena : ndarray of uint8, 64-byte aligned
-    spans : dict of int to (int, int)
-        Where in `arena` the values of each stream number begin and end.
+    begin, end : ndarray of int64, shape [records]
+        Where in `arena` the values of each stream begin and end; -1 for streams not decoded.
     """
 
     arena: NDArray[np.uint8]
-    spans: dict[int, tuple[int, int]]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
 
     def values(self, number: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return the values of stream `number` as a view."""
-        start, end = self.spans[number]
-        return self.arena[start:end].view(dtype)
+        return self.arena[self.begin[number] : self.end[number]].view(dtype)
 
 
 def decode_streams(
@@ -188,8 +188,9 @@ def decode_streams(
         ENCODING, DICTIONARY, RANGE: a stream does not decode. LIMIT: all would have more than
         `stripe_bytes`.
     """
+    span_begin, span_end = np.full((2, len(streams.records)), -1, np.int64)
     if not len(chosen):
-        return Decoded(aligned_empty(0), {})
+        return Decoded(aligned_empty(0), span_begin, span_end)
     dictionaries, owned = _dictionaries_of(streams, chosen)
     numbers = np.concatenate([chosen, dictionaries])
     records = streams.records[numbers]
@@ -241,8 +242,9 @@ def decode_streams(
         chain = _chain_of(chains[row])
         if chain not in BATCH_CHAINS:
             _decode_one(streams, chain, int(numbers[row]), table[row], arena)
-    spans = zip(starts.tolist(), (starts + used).tolist(), strict=True)
-    return Decoded(arena, dict(zip(chosen.tolist(), spans, strict=False)))
+    span_begin[chosen] = starts[:own]
+    span_end[chosen] = (starts + used)[:own]
+    return Decoded(arena, span_begin, span_end)
 
 
 _DICTIONARY = int(CodecId.DICTIONARY)

@@ -2,12 +2,12 @@
 
 Three rounds of kernel calls: codes, which say which unique rows the rows want; lengths and
 starts, which say which values those want; the values. Each round decodes all fields at once, one
-call per chain.
+call per chain, and looks at none of them in Python: a stripe may have thousands.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,16 @@ from recd_format.codec import block_sums, decode
 from recd_format.codec.base import CodecId
 from recd_format.constants import BLOCK_VALUES, ROWS_OWNER
 from recd_format.dedup.exact import decode_codes_many
-from recd_format.dedup.nulls import find_beyond_one, find_filled_null
-from recd_format.errors import Reason, RecdFormatError, RecdInputError
-from recd_format.format.record import CODES_MONOTONE, Records, StreamKind, kind_mask
+from recd_format.errors import Reason, RecdInputError
+from recd_format.format.record import CODES_MONOTONE, StreamKind, kind_mask
 from recd_format.format.schema import Kind, Shape, ValueType
 from recd_format.format.schema_block import SchemaBlock
 from recd_format.format.validate import value_dtype
-from recd_format.reader.data import FieldData, GroupData, StripeData
+from recd_format.reader.bounds import bound_codes, sum_lengths
+from recd_format.reader.checks import StripeChecks
+from recd_format.reader.data import FieldData, GroupData, Lazy, StripeData, StripeTable
 from recd_format.reader.references import resolve_references
-from recd_format.reader.streams import Decoded, StoredStreams, decode_streams, stream_location
+from recd_format.reader.streams import Decoded, StoredStreams, decode_streams
 
 __all__ = ["decode_stripe"]
 
@@ -51,10 +52,16 @@ _JAGGED = (int(Shape.LIST), int(Shape.WEIGHTED_LIST))
 _BOOL = int(ValueType.BOOL)
 _INT32_MAX = (1 << 31) - 1
 _UINT32, _INT32, _BOOLEAN = np.dtype("<u4"), np.dtype("<i4"), np.dtype("?")
+_SIZES = np.zeros(max(ValueType) + 1, np.int64)
+_INTEGERS = np.zeros(max(ValueType) + 1, np.bool_)
+for _type in ValueType:
+    _SIZES[_type] = _type.dtype.itemsize
+    _INTEGERS[_type] = _type.dtype.kind in "iu"
 
 
 class _StripeDecoder:
-    """State of decoding one stripe. Streams are known by their number among its records."""
+    """State of decoding one stripe. Streams are known by their number among its records; fields
+    that are read, by their row among these."""
 
     def __init__(
         self,
@@ -66,81 +73,81 @@ class _StripeDecoder:
         wide_fields: NDArray[np.bool_] | None,
     ) -> None:
         self.streams = streams
-        self.rows = rows
         self.begin, self.end = begin, end
         self.whole = begin == 0 and end == rows
         records = streams.records
-        self.kind_array = records["kind"]
-        self.count_array = records["count"].astype(np.int64)
-        # Lists: a loop reads their elements faster than those of arrays.
-        self.kinds: list[int] = self.kind_array.tolist()
-        self.owners: list[int] = records["owner"].tolist()
-        self.counts: list[int] = self.count_array.tolist()
-        self.number = {
-            (owner, kind): number
-            for number, (owner, kind) in enumerate(zip(self.owners, self.kinds, strict=True))
-        }
+        self.kinds = records["kind"]
+        self.owners = records["owner"].astype(np.int64)
+        self.counts = records["count"].astype(np.int64)
+        # The records are sorted by these.
+        self.keys = self.owners << 8 | self.kinds
+        self.checks = StripeChecks(streams, self.counts, self.whole)
         self.num_fields = schema.num_fields
-        owned = [owner for owner in dict.fromkeys(self.owners) if owner < schema.num_fields]
-        rows_of = schema.fields[owned]
-        self.field_group: dict[int, int] = dict(zip(owned, rows_of["group"].tolist(), strict=True))
-        self.field_shape = dict(zip(owned, rows_of["shape"].tolist(), strict=True))
-        self.field_width = dict(zip(owned, rows_of["width"].tolist(), strict=True))
-        keys = (rows_of["kind"] == int(Kind.SESSION_KEY)).tolist()
-        for owner, is_key in zip(owned, keys, strict=True):
-            if is_key:
-                self.field_group[owner] = -1
+        self.fields = np.unique(self.owners[self.owners < schema.num_fields])
+        self.row_of_field = np.full(schema.num_fields, -1, np.int64)
+        self.row_of_field[self.fields] = np.arange(len(self.fields))
+        read = schema.fields[self.fields]
+        is_key = read["kind"] == int(Kind.SESSION_KEY)
+        self.group = np.where(is_key, -1, read["group"].astype(np.int64))
+        self.jagged = np.isin(read["shape"], _JAGGED)
+        self.width = read["width"].astype(np.int64)
         self.is_reference = records["chain"][:, 0] == int(CodecId.LIST_AT)
-        self.wide = None if wide_fields is None else self._wide(records, wide_fields)
-        self.groups: dict[int, GroupData] = {}
-        # First and last unique row wanted, by group.
-        self.wanted: dict[int, tuple[int, int]] = {}
+        self.sizes = _SIZES[streams.types]
+        self.wide = None if wide_fields is None else self._wide(wide_fields)
+        if self.wide is not None:
+            self.sizes = np.where(self.wide, 8, self.sizes)
+        self.sessions = self.counts[int(self._find(np.array([ROWS_OWNER]), _SESSION_ROWS)[0])]
+        # Unique rows wanted of each group, and its inverse lookup: none, until it is found.
+        self.low = np.full(schema.num_groups, begin, np.int64)
+        self.high = np.full(schema.num_groups, end, np.int64)
+        self.monotone = np.ones(schema.num_groups, np.bool_)
+        self.codes_of_group = np.full(schema.num_groups, -1, np.int64)
         self.everything: Decoded | None = None
         if self.whole:
-            chosen = np.flatnonzero(~self.is_reference & ~_DICTIONARIES[self.kind_array])
+            chosen = np.flatnonzero(~self.is_reference & ~_DICTIONARIES[self.kinds])
             self.everything = self._decode_all(chosen)
 
-    def _wide(self, records: Records, fields: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _wide(self, fields: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Streams whose integers are decoded to 8 bytes: values and dictionaries of `fields`."""
-        of_field = _WIDENED[records["kind"]] & (records["owner"] < self.num_fields)
-        owners = np.where(of_field, records["owner"], 0).astype(np.int64)
-        wide: NDArray[np.bool_] = of_field & fields[owners]
+        of_field = _WIDENED[self.kinds] & (self.owners < self.num_fields)
+        chosen = fields[np.where(of_field, self.owners, 0)]
+        wide: NDArray[np.bool_] = of_field & chosen & _INTEGERS[self.streams.types]
         return wide
 
     def _dtype(self, number: int) -> np.dtype[Any]:
         """Dtype that a stream of values is decoded to."""
         dtype = value_dtype(int(self.streams.types[number]))
-        if self.wide is not None and self.wide[number] and dtype.kind in "iu":
+        if self.wide is not None and self.wide[number]:
             return np.dtype(f"<{dtype.kind}8")
         return dtype
 
+    def _find(self, owners: NDArray[np.int64], kinds: int | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Stream of each owner and kind; -1 where there is none."""
+        keys = owners << 8 | kinds
+        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        found: NDArray[np.int64] = np.where(self.keys[places] == keys, places, -1)
+        return found
+
     def _decode_all(self, chosen: NDArray[np.int64]) -> Decoded:
         begin = np.zeros(len(chosen), np.int64)
-        return decode_streams(self.streams, chosen, begin, self.count_array[chosen], self.wide)
+        return decode_streams(self.streams, chosen, begin, self.counts[chosen], self.wide)
 
     def _decode(
         self, chosen: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int64]
     ) -> Decoded:
         return self.everything or decode_streams(self.streams, chosen, begin, end, self.wide)
 
-    def _fail(self, number: int, reason: Reason, detail: str) -> RecdFormatError:
-        return RecdFormatError(reason, detail, stream_location(self.streams, number))
-
     def session_offsets(self) -> NDArray[np.int64]:
-        number = self.number[ROWS_OWNER, _SESSION_ROWS]
+        number = int(self._find(np.array([ROWS_OWNER]), _SESSION_ROWS)[0])
         decoded = self.everything or self._decode_all(np.array([number]))
         rows = decoded.values(number, _UINT32)
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(rows, out=offsets[1:])
-        if int(offsets[-1]) != self.rows or int(rows.min(initial=1)) == 0:
-            raise self._fail(
-                number, Reason.SESSIONS, f"sessions have {int(offsets[-1])} rows, not {self.rows}"
-            )
         return offsets
 
     def decode_groups(self) -> None:
         """Round one: inverse lookups."""
-        chosen = np.flatnonzero(self.kind_array == _CODES)
+        chosen = np.flatnonzero(self.kinds == _CODES)
         begin = np.zeros(len(chosen), np.int64)
         before = np.zeros(len(chosen), np.int64)
         if not self.whole:
@@ -148,51 +155,33 @@ class _StripeDecoder:
                 begin[place], before[place] = self._block_before(number, self.begin)
         decoded = self._decode(chosen, begin, np.full(len(chosen), self.end))
         unique_rows = self.streams.records["params"][chosen].astype(np.int64)
-        targets = [decoded.spans[number][0] for number in chosen.tolist()]
-        table = np.stack([np.array(targets, np.int64), self.end - begin, before, unique_rows], 1)
+        table = np.stack([decoded.begin[chosen], self.end - begin, before, unique_rows], axis=1)
         bad, highest = decode_codes_many(table, decoded.arena)
         if bad >= 0:
-            raise self._fail(
+            raise self.checks.fail(
                 int(chosen[bad]),
                 Reason.CODES,
                 f"a code refers outside of the {int(unique_rows[bad])} unique rows",
             )
-        flags = self.streams.records["flags"][chosen].tolist()
-        for place, number in enumerate(chosen.tolist()):
-            inverse = decoded.values(number, _INT32)[self.begin - int(begin[place]) :]
-            monotone = bool(flags[place] & CODES_MONOTONE)
-            if monotone and highest[place] > 1:
-                raise self._fail(number, Reason.CODES, "codes that are flagged monotone go back")
-            self._add_group(number, inverse, monotone, int(unique_rows[place]))
-        for group in self.field_group.values():
-            if group >= 0 and group not in self.groups:
-                self.groups[group] = GroupData(self.end - self.begin, None, True)
-                self.wanted[group] = (self.begin, self.end)
-
-    def _add_group(
-        self, number: int, inverse: NDArray[np.int32], monotone: bool, unique: int
-    ) -> None:
+        monotone = (self.streams.records["flags"][chosen] & CODES_MONOTONE) != 0
+        self.checks.require_monotone(chosen, monotone, highest)
+        starts = decoded.begin[chosen] + 4 * (self.begin - begin)
+        rows = np.full(len(chosen), self.end - self.begin)
+        bounds = bound_codes(np.stack([starts, rows], axis=1), monotone, decoded.arena)
         if self.whole:
-            low, high = 0, unique
-            # A unique row that nobody refers to has no place in a batch.
-            if int(inverse[-1] if monotone else inverse.max()) != unique - 1:
-                raise self._fail(number, Reason.CODES, f"rows do not reach {unique} unique rows")
-        elif monotone:
-            low, high = int(inverse[0]), int(inverse[-1]) + 1
-        else:
-            low, high = int(inverse.min()), int(inverse.max()) + 1
-        if low:
-            inverse -= np.int32(low)
-        group = self.owners[number] - self.num_fields
-        self.groups[group] = GroupData(high - low, inverse, monotone)
-        self.wanted[group] = (low, high)
+            self.checks.require_reached(chosen, bounds, unique_rows)
+        group = self.owners[chosen] - self.num_fields
+        self.low[group], self.high[group] = bounds[:, 0], bounds[:, 1] + 1
+        self.monotone[group] = monotone
+        self.codes_of_group[group] = starts
+        self.codes_arena = decoded.arena
 
     def _block_before(self, number: int, value: int) -> tuple[int, int]:
         """Where decoding may begin for `value`, and the stream's sum before that."""
         sums = block_sums(
             self.streams.payload(number),
             self.streams.chain(number),
-            self.counts[number],
+            int(self.counts[number]),
             int(self.streams.records["params"][number]),
         )
         if sums is None or not len(sums):
@@ -200,203 +189,218 @@ class _StripeDecoder:
         block = min(value // BLOCK_VALUES, len(sums) - 1)
         before = int(sums[block])
         if before > _INT32_MAX:
-            raise self._fail(
+            raise self.checks.fail(
                 number, Reason.ENCODING, f"sum {before} before block {block} is out of range"
             )
         return block * BLOCK_VALUES, before
 
-    def _unique_range(self, owner: int) -> tuple[int, int]:
-        """Unique rows wanted of a field or group; sessions are read whole."""
-        if owner >= self.num_fields:
-            return self.wanted[owner - self.num_fields]
-        group = self.field_group[owner]
-        if group < 0:
-            return 0, self.counts[self.number[ROWS_OWNER, _SESSION_ROWS]]
-        return self.wanted[group]
+    def _unique_ranges(
+        self, owners: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Unique rows wanted of fields or groups; sessions are read whole."""
+        field = np.minimum(owners, self.num_fields - 1)
+        of_field = self.group[self.row_of_field[field]]
+        group = np.where(owners >= self.num_fields, owners - self.num_fields, of_field)
+        low = np.where(group < 0, 0, self.low[group])
+        high = np.where(group < 0, self.sessions, self.high[group])
+        return low, high
 
-    def decode_fields(self) -> dict[int, FieldData]:
-        """Rounds two and three: lengths, starts and validity; then values and weights."""
-        chosen = np.flatnonzero(_ROUND_TWO[self.kind_array])
-        numbers = chosen.tolist()
-        wanted = [self._unique_range(self.owners[number]) for number in numbers]
-        low = np.array([low for low, _ in wanted], np.int64)
-        high = np.array([high for _, high in wanted], np.int64)
+    def decode_lengths(self) -> None:
+        """Round two: lengths, starts and validity."""
+        chosen = np.flatnonzero(_ROUND_TWO[self.kinds])
+        low, high = self._unique_ranges(self.owners[chosen])
         begin, before = low.copy(), np.zeros(len(chosen), np.int64)
+        is_lengths = self.kinds[chosen] == _LENGTHS
         if not self.whole:
-            for place, number in enumerate(numbers):
-                if self.kinds[number] == _LENGTHS:
-                    start, before[place] = self._block_before(number, int(low[place]))
-                    begin[place] = start
-        self._check_counts(chosen, high, "entries")
-        second = self._decode(chosen, begin, high)
-        lengths: dict[int, NDArray[np.int32]] = {}
-        starts: dict[int, NDArray[np.int32]] = {}
-        validity: dict[int, NDArray[np.bool_]] = {}
-        ranges: dict[int, tuple[int, int]] = {}
-        places: dict[int, int] = {}
-        for place, number in enumerate(numbers):
-            owner, kind = self.owners[number], self.kinds[number]
-            if kind == _VALIDITY:
-                validity[owner] = second.values(number, _BOOLEAN)
-            elif kind == _STARTS:
-                starts[owner] = second.values(number, _INT32)
-            else:
-                values = second.values(number, _UINT32)
-                skip = int(low[place] - begin[place])
-                first = int(before[place]) + (int(values[:skip].sum(dtype=np.int64)) if skip else 0)
-                own = values[skip:]
-                ranges[owner] = (first, first + int(own.sum(dtype=np.int64)))
-                places[owner] = second.spans[number][0] + skip * own.itemsize
-                lengths[owner] = own.view(_INT32)
-        for owner in starts:
-            ranges[owner] = self._window_range(owner, starts[owner], lengths[owner])
-        masks = [number for number in numbers if self.kinds[number] == _VALIDITY]
-        self._require_bits(second, masks, Reason.VALIDITY, "a validity is neither 0 nor 1")
-        lists = {
-            owner: (places.get(owner, places.get(self._shared(owner), 0)), _UINT32.itemsize)
-            for owner in validity
-            if self.field_shape[owner] in _JAGGED
-        }
-        self._require_empty_nulls(lists, second, second)
-        return self._decode_values(lengths, starts, validity, ranges, second)
+            for place in np.flatnonzero(is_lengths).tolist():
+                begin[place], before[place] = self._block_before(
+                    int(chosen[place]), int(low[place])
+                )
+        self.checks.require_counts(chosen, high, "entries")
+        second = self.second = self._decode(chosen, begin, high)
+        # Of each stream of lengths or starts: the values its rows have, and its first byte.
+        self.first_value, self.last_value, self.first_byte = np.zeros(
+            (3, len(self.kinds)), np.int64
+        )
+        self.first_byte[chosen] = second.begin[chosen]
+        streams = chosen[is_lengths]
+        skip = (low - begin)[is_lengths]
+        spans = np.stack([second.begin[streams], skip, (high - low)[is_lengths]], axis=1)
+        sums = sum_lengths(spans, second.arena)
+        self.first_value[streams] = before[is_lengths] + sums[:, 0]
+        self.last_value[streams] = self.first_value[streams] + sums[:, 1]
+        self.first_byte[streams] += 4 * skip
+        shared = self.group + self.num_fields
+        self.starts_stream = np.where(self.group >= 0, self._find(shared, _STARTS), -1)
+        windowed = self.starts_stream >= 0
+        self.lengths_stream = np.where(
+            windowed, self._find(shared, _LENGTHS), self._find(self.fields, _LENGTHS)
+        )
+        for number in chosen[self.kinds[chosen] == _STARTS].tolist():
+            self._bound_windows(number)
+        self.validity_stream = self._find(self.fields, _VALIDITY)
+        self.checks.require_bits(
+            second,
+            chosen[self.kinds[chosen] == _VALIDITY],
+            Reason.VALIDITY,
+            "a validity is neither 0 nor 1",
+        )
+        masked = np.flatnonzero((self.validity_stream >= 0) & self.jagged)
+        places = self.first_byte[self.lengths_stream[masked]]
+        self.checks.require_empty_nulls(
+            self.validity_stream[masked], places, np.full(len(masked), 4), second, second
+        )
 
-    def _check_counts(
-        self, chosen: NDArray[np.int64], expected: NDArray[np.int64], what: str
-    ) -> None:
-        """A stream has exactly the values that its unique rows ask for."""
-        counts = self.count_array[chosen]
-        good = counts == expected if self.whole else counts >= expected
-        if not good.all():
-            place = int(np.argmin(good))
-            raise self._fail(
-                int(chosen[place]),
-                Reason.LENGTHS,
-                f"{int(counts[place])} {what}, {int(expected[place])} expected",
-            )
+    def _lengths(self, number: int, rows: int) -> NDArray[np.int32]:
+        """Lengths of unique rows, past those that were decoded to get there."""
+        first = int(self.first_byte[number])
+        return self.second.arena[first : first + 4 * rows].view(_INT32)
 
-    def _shared(self, field: int) -> int:
-        """Owner of the streams that a field's group has."""
-        return self.num_fields + self.field_group[field]
-
-    def _require_bits(
-        self, decoded: Decoded, numbers: list[int], reason: Reason, detail: str
-    ) -> None:
-        """Streams of bytes hold 0 and 1 alone."""
-        if not numbers:
-            return
-        spans = np.array([decoded.spans[number] for number in numbers], np.int64)
-        bad = find_beyond_one(spans, decoded.arena)
-        if bad >= 0:
-            raise self._fail(numbers[bad], reason, detail)
-
-    def _rows_of(
-        self, validity: dict[int, NDArray[np.bool_]], third: Decoded
-    ) -> dict[int, tuple[int, int]]:
-        """Where values of fields without lengths begin, and the bytes of a row."""
-        found = {}
-        for owner in validity:
-            kind = _SESSION_KEY if self.field_group[owner] < 0 else _VALUES
-            number = self.number[owner, kind]
-            if self.field_shape[owner] not in _JAGGED and number in third.spans:
-                size = self._dtype(number).itemsize
-                found[owner] = (third.spans[number][0], self.field_width[owner] * size)
-        return found
-
-    def _require_empty_nulls(
-        self, places: dict[int, tuple[int, int]], second: Decoded, held: Decoded
-    ) -> None:
-        """Null rows of fields hold nothing: `places` are where rows begin in `held`, and sizes."""
-        if not places:
-            return
-        numbers = [self.number[owner, _VALIDITY] for owner in places]
-        table = [
-            (second.spans[number][0], second.spans[number][1] - second.spans[number][0], *place)
-            for number, place in zip(numbers, places.values(), strict=True)
-        ]
-        bad = find_filled_null(np.array(table, np.int64), second.arena, held.arena)
-        if bad >= 0:
-            raise self._fail(numbers[bad], Reason.VALIDITY, "a null row holds values")
-
-    def _window_range(
-        self, owner: int, starts: NDArray[np.int32], lengths: NDArray[np.int32]
-    ) -> tuple[int, int]:
-        number = self.number[owner, _STARTS]
-        if int(starts.min(initial=0)) < 0 or int(lengths.min(initial=0)) < 0:
-            raise self._fail(number, Reason.WINDOW, "a window begins or ends after 2^31 values")
+    def _bound_windows(self, number: int) -> None:
+        """Which part of the timelines the windows of a group look at."""
+        owner = self.owners[number : number + 1]
+        of_lengths = int(self._find(owner, _LENGTHS)[0])
+        starts = self.second.values(number, _INT32)
+        lengths = self._lengths(of_lengths, len(starts))
+        self.checks.require_windows(number, starts, lengths)
         ends = starts.astype(np.int64) + lengths
-        if self.whole:
-            return 0, int(ends.max(initial=0))
-        used = lengths != 0
-        if not used.any():
-            starts[:] = 0
-            return 0, 0
-        low = int(starts[used].min())
-        np.maximum(starts - np.int32(low), 0, out=starts)
-        return low, int(ends[used].max())
+        low, high = 0, int(ends.max(initial=0))
+        if not self.whole:
+            used = lengths != 0
+            low = int(starts[used].min()) if used.any() else 0
+            high = int(ends[used].max()) if used.any() else 0
+            np.maximum(starts - np.int32(low), 0, out=starts)
+        self.first_value[of_lengths], self.last_value[of_lengths] = low, high
 
-    def _decode_values(
-        self,
-        lengths: dict[int, NDArray[np.int32]],
-        starts: dict[int, NDArray[np.int32]],
-        validity: dict[int, NDArray[np.bool_]],
-        ranges: dict[int, tuple[int, int]],
-        second: Decoded,
-    ) -> dict[int, FieldData]:
-        of_round = _ROUND_THREE[self.kind_array]
-        references = np.flatnonzero(of_round & self.is_reference)
+    def decode_values(self) -> None:
+        """Round three: values and weights."""
+        of_round = _ROUND_THREE[self.kinds]
+        self.references = np.flatnonzero(of_round & self.is_reference)
         chosen = np.flatnonzero(of_round & ~self.is_reference)
-        numbers = chosen.tolist()
-        pairs = [self._value_range(self.owners[number], ranges) for number in numbers]
-        begin = np.array([begin for begin, _ in pairs], np.int64)
-        end = np.array([end for _, end in pairs], np.int64)
-        self._check_counts(chosen, end, "values")
-        third = self._decode(chosen, begin, end)
-        types = self.streams.types.tolist()
-        booleans = [number for number in numbers if types[number] == _BOOL]
-        self._require_bits(third, booleans, Reason.ENCODING, "a BOOL is neither 0 nor 1")
-        self._require_empty_nulls(self._rows_of(validity, third), second, third)
-        values = {
-            (self.owners[number], self.kinds[number] == _WEIGHTS): third.values(
-                number, self._dtype(number)
-            )
-            for number in numbers
-        }
-        fields: dict[int, FieldData] = {}
-        for owner, group in self.field_group.items():
-            shared = self._shared(owner)
-            windowed = group >= 0 and shared in starts
-            fields[owner] = FieldData(
-                group=group,
-                values=values.get((owner, False), _NOT_YET),
-                lengths=lengths.get(shared if windowed else owner),
-                starts=starts.get(shared) if windowed else None,
-                width=self.field_width[owner],
-                weights=values.get((owner, True)),
-                validity=validity.get(owner),
-            )
-        if not len(references):
-            return fields
-        resolved = resolve_references(self.streams, references, fields, self.groups, self._index_of)
-        if self.wide is None:
-            return resolved
-        return self._widen_references(references, resolved)
+        rows = self.row_of_field[self.owners[chosen]]
+        low, high = self._unique_ranges(self.owners[chosen])
+        jagged, width, lengths = self.jagged[rows], self.width[rows], self.lengths_stream[rows]
+        begin = np.where(jagged, self.first_value[lengths], low * width)
+        end = np.where(jagged, self.last_value[lengths], high * width)
+        self.checks.require_counts(chosen, end, "values")
+        third = self.third = self._decode(chosen, begin, end)
+        self.checks.require_bits(
+            third,
+            chosen[self.streams.types[chosen] == _BOOL],
+            Reason.ENCODING,
+            "a BOOL is neither 0 nor 1",
+        )
+        kind = np.where(self.group < 0, _SESSION_KEY, _VALUES)
+        self.values_stream = self._find(self.fields, kind)
+        self.weights_stream = self._find(self.fields, _WEIGHTS)
+        self.values_begin = third.begin[self.values_stream]
+        masked = np.flatnonzero(
+            (self.validity_stream >= 0) & ~self.jagged & (self.values_begin >= 0)
+        )
+        self.checks.require_empty_nulls(
+            self.validity_stream[masked],
+            self.values_begin[masked],
+            self.width[masked] * self.sizes[self.values_stream[masked]],
+            self.second,
+            third,
+        )
 
-    def _widen_references(
-        self, references: NDArray[np.int64], fields: dict[int, FieldData]
-    ) -> dict[int, FieldData]:
-        """LIST_AT copies values as wide as the list has them; give each as it was asked for."""
-        for number in references.tolist():
-            field, dtype = fields[self.owners[number]], self._dtype(number)
-            if field.values.dtype != dtype:
-                fields[self.owners[number]] = replace(field, values=field.values.astype(dtype))
-        return fields
+    def groups(self) -> Mapping[int, GroupData]:
+        """Inverse lookups of the groups that have a field here."""
+        found = np.unique(self.group)
+        return Lazy(found[found >= 0].tolist(), self._group)
+
+    def _group(self, group: int) -> GroupData:
+        first = int(self.codes_of_group[group])
+        unique = int(self.high[group] - self.low[group])
+        if first < 0:
+            return GroupData(unique, None, True)
+        rows = self.codes_arena[first : first + 4 * (self.end - self.begin)].view(_INT32)
+        return GroupData(unique, rows, bool(self.monotone[group]))
+
+    def data(self, session_offsets: NDArray[np.int64]) -> StripeData:
+        """Everything decoded."""
+        groups = self.groups()
+        self.resolved: dict[int, NDArray[Any]] = {}
+        fields: Mapping[int, FieldData] = Lazy(self.fields.tolist(), self._field)
+        if len(self.references):
+            self.resolved = resolve_references(
+                self.streams, self.references, fields, groups, self._index_of
+            )
+            # Those that the references looked at may be references themselves.
+            fields = Lazy(self.fields.tolist(), self._field)
+            for number in self.references.tolist():
+                # Copied as wide as the list has them; give each as it was asked for.
+                owner, dtype = int(self.owners[number]), self._dtype(number)
+                self.resolved[owner] = self.resolved[owner].astype(dtype, copy=False)
+        rows = self.end - self.begin
+        return StripeData(self.begin, rows, session_offsets, groups, fields, self._table())
+
+    def _field(self, index: int) -> FieldData:
+        row = int(self.row_of_field[index])
+        group = int(self.group[row])
+        unique = int(self.sessions if group < 0 else self.high[group] - self.low[group])
+        numbers = (self.lengths_stream, self.starts_stream, self.validity_stream)
+        lengths, starts, validity = (int(streams[row]) for streams in numbers)
+        values, weights = int(self.values_stream[row]), int(self.weights_stream[row])
+        if index in self.resolved:
+            found = self.resolved[index]
+        elif self.values_begin[row] < 0:
+            found = _NOT_YET
+        else:
+            found = self.third.values(values, self._dtype(values))
+        return FieldData(
+            group=group,
+            values=found,
+            lengths=self._lengths(lengths, unique) if self.jagged[row] else None,
+            starts=None if starts < 0 else self.second.values(starts, _INT32),
+            width=int(self.width[row]),
+            weights=None if weights < 0 else self.third.values(weights, self._dtype(weights)),
+            validity=None if validity < 0 else self.second.values(validity, _BOOLEAN),
+        )
+
+    def _table(self) -> StripeTable:
+        """The same as addresses."""
+        second, third = (_address(part.arena) for part in (self.second, self.third))
+        values, weights = self.values_stream, self.weights_stream
+        sizes = self.sizes[values]
+        fields = np.stack(
+            [
+                third + self.values_begin,
+                (self.third.end[values] - self.values_begin) // sizes,
+                np.where(self.jagged, second + self.first_byte[self.lengths_stream], 0),
+                np.where(self.starts_stream >= 0, second + self.first_byte[self.starts_stream], 0),
+                np.where(weights >= 0, third + self.third.begin[weights], 0),
+                np.where(self.jagged, 0, self.width),
+            ],
+            axis=1,
+        )
+        types = self.streams.types
+        no = np.zeros(len(values), np.bool_)
+        codes = self.codes_of_group
+        return StripeTable(
+            row_of_field=self.row_of_field,
+            fields=fields,
+            value_types=types[values],
+            weight_types=np.where(weights >= 0, types[weights], 0),
+            wide=no if self.wide is None else self.wide[values],
+            plain=(self.validity_stream < 0) & (self.values_begin >= 0),
+            groups=np.stack(
+                [
+                    np.where(codes >= 0, _address(self.codes_arena) + codes, 0),
+                    self.high - self.low,
+                    self.monotone,
+                ],
+                axis=1,
+            ),
+        )
 
     def _index_of(self, number: int) -> NDArray[np.int64]:
         """Indices that a LIST_AT stream holds itself."""
         values = decode(
             self.streams.chain(number),
             self.streams.payload(number),
-            self.counts[number],
+            int(self.counts[number]),
             int(self.streams.records["params"][number]),
             _UINT32,
             begin=self.begin,
@@ -404,18 +408,14 @@ class _StripeDecoder:
         )
         return values.astype(np.int64)
 
-    def _value_range(self, owner: int, ranges: dict[int, tuple[int, int]]) -> tuple[int, int]:
-        if self.field_shape[owner] in _JAGGED:
-            if owner in ranges:
-                return ranges[owner]
-            return ranges[self._shared(owner)]
-        low, high = self._unique_range(owner)
-        width = self.field_width[owner]
-        return low * width, high * width
-
 
 # Of LIST_AT fields until they are resolved.
 _NOT_YET = np.zeros(0, np.uint8)
+
+
+def _address(array: NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def decode_stripe(
@@ -452,6 +452,8 @@ def decode_stripe(
         raise RecdInputError(f"rows {begin} to {end} of a stripe of {rows} rows")
     decoder = _StripeDecoder(streams, schema, rows, begin, end, wide_fields)
     session_offsets = decoder.session_offsets()
+    decoder.checks.require_sessions(session_offsets, rows)
     decoder.decode_groups()
-    fields = decoder.decode_fields()
-    return StripeData(begin, end - begin, session_offsets, decoder.groups, fields)
+    decoder.decode_lengths()
+    decoder.decode_values()
+    return decoder.data(session_offsets)

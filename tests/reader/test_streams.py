@@ -61,7 +61,7 @@ def test_streams_are_decoded_end_to_end_and_aligned(widen: bool) -> None:
     wide = np.full(len(kinds), widen)
     decoded = decode_streams(streams, chosen, np.zeros(len(chosen), np.int64), counts, wide)
     for number, count in zip(chosen.tolist(), counts.tolist(), strict=True):
-        start, end = decoded.spans[number]
+        start, end = int(decoded.begin[number]), int(decoded.end[number])
         assert start % 64 == 0
         assert (end - start) % count == 0
     name = reader.schema.names.index("user")
@@ -73,7 +73,9 @@ def test_nothing_chosen_is_nothing_decoded() -> None:
     reader, _ = reader_of(small_file())
     streams = reader.fetch_stripe(0, reader.project([0]))
     none = np.zeros(0, np.int64)
-    assert decode_streams(streams, none, none, none).spans == {}
+    decoded = decode_streams(streams, none, none, none)
+    assert (decoded.begin == -1).all()
+    assert len(decoded.arena) == 0
 
 
 def test_a_dictionary_that_is_missing() -> None:
