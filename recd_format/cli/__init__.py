@@ -29,6 +29,7 @@ COMMANDS = (
     "stats",
     "head",
     "verify",
+    "vocab",
     "warmup",
     "demo",
 )

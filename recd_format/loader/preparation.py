@@ -43,6 +43,9 @@ class Preparation(Protocol):
         Raises RecdInputError where a feature is named that is not there, or of the wrong role.
         """
 
+    def touched(self) -> frozenset[str]:
+        """Features that are changed, checked or computed; others come as they are in the files."""
+
     def apply(self, rows: Mapping[str, UniqueRows]) -> dict[str, UniqueRows]:
         """Change the unique rows of the features of one dedup group of one stripe."""
 
