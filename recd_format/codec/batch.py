@@ -128,12 +128,15 @@ def decode_streams(  # type: ignore[no-untyped-def]
             to = target + ((origin + low - begin) << shift)
             skip = 0
             if kind >= _KIND_BITPACK and kind <= _KIND_DICTIONARY:
-                direct = kind == _KIND_BITPACK and itemsize == 8 and (low | high) & 15 == 0
+                direct = kind == _KIND_BITPACK and itemsize >= 4 and (low | high) & 15 == 0
                 first = 0 if kind == _KIND_DELTA else low >> 4
                 last = (high + 15) >> 4
-                out = a8 if direct else scratch
-                place = to >> 3 if direct else 0
-                fault = unpack_part(s1, s8, parts, block, count, first, last, out, place)
+                if direct and itemsize == 4:
+                    fault = unpack_part(s1, s8, parts, block, count, first, last, a4, to >> 2)
+                else:
+                    out = a8 if direct else scratch
+                    place = to >> 3 if direct else 0
+                    fault = unpack_part(s1, s8, parts, block, count, first, last, out, place)
                 if fault:
                     return bad + fault
                 if direct:
