@@ -3,7 +3,7 @@
 A kernel is compiled, or loaded from the cache, at its first call, so that importing the package
 never imports Numba. Kernels may call kernels of other modules: Numba's own cache would not see
 that such a helper changed (it stamps only the caller's file), so the cache folder is named by a
-hash of every source file below the edges of the package, and of the bounds-check flag.
+hash of the source files that the kernel's module imports, and of the bounds-check flag.
 
 Layer: the lowest; imports nothing of the package.
 """
@@ -29,10 +29,15 @@ __all__ = ["Kernel", "array_at", "kernel", "on_compile", "registered_kernels"]
 
 _CONST_ARRAY = re.compile(r"const (\w+)\[::1\]")
 _PACKAGE = Path(__file__).parent
-_ABOVE_KERNELS = frozenset({"api", "arrow", "cli", "filesystem", "integrations"})
+_IMPORT = re.compile(r"^\s*from (recd_format[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
 _LOG = logging.getLogger("recd_format")
 # RLock: compiling a kernel compiles the kernels it calls.
 _LOCK = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A process that is forked while another thread compiles would wait for that thread for ever.
+    os.register_at_fork(
+        before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+    )
 _KERNELS: list[Kernel] = []
 _LISTENERS: list[Callable[[str], None]] = []
 
@@ -70,17 +75,9 @@ def registered_kernels() -> list[Kernel]:
 @cache
 def cache_directory() -> Path | None:
     """Folder for compiled kernels, or None where nothing is writable (warned about once)."""
-    digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        place = path.relative_to(_PACKAGE)
-        # Constants of other modules are compiled in, so all count but those above every kernel.
-        if place.parts[0] not in _ABOVE_KERNELS:
-            digest.update(place.as_posix().encode() + b"\0" + path.read_bytes())
-    digest.update(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
-    name = f"kernels-{digest.hexdigest()[:16]}"
     roots = [os.environ.get("NUMBA_CACHE_DIR"), _user_cache(), tempfile.gettempdir()]
     for root in roots:
-        if root and _writable(folder := Path(root) / "recd_format" / name):
+        if root and _writable(folder := Path(root) / "recd_format"):
             return folder
     warnings.warn(
         "recd_format: no writable folder for compiled kernels (tried NUMBA_CACHE_DIR, the user "
@@ -89,6 +86,38 @@ def cache_directory() -> Path | None:
         stacklevel=2,
     )
     return None
+
+
+@cache
+def _kernel_folder(module: str) -> Path | None:
+    """Folder for the kernels of a module, named by a hash of all that is compiled into them."""
+    root = cache_directory()
+    if root is None:
+        return None
+    digest = hashlib.sha256(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
+    for path in sorted(_sources(module)):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    folder = root / f"kernels-{digest.hexdigest()[:16]}"
+    return folder if _writable(folder) else None
+
+
+def _sources(module: str) -> set[Path]:
+    """Source files of a module and of all of the package that it imports, directly or not.
+
+    Helpers and constants of other modules are compiled in.
+    """
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        base = _PACKAGE.joinpath(*waiting.pop().split(".")[1:])
+        path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        if path in found or not path.exists():
+            continue
+        found.add(path)
+        for parent, names in _IMPORT.findall(path.read_text(encoding="utf-8")):
+            # What is imported from a package may be a module of it.
+            waiting += [parent, *(f"{parent}.{name}" for name in re.findall(r"\w+", names))]
+    return found
 
 
 def _user_cache() -> str | None:
@@ -161,7 +190,7 @@ class Kernel:
         dispatcher = numba.njit(nogil=True)(function)
         if not self.signatures or numba.config.DISABLE_JIT:
             return dispatcher  # type: ignore[no-any-return]
-        folder = cache_directory()
+        folder = _kernel_folder(self.function.__module__)
         if folder is not None:
             _enable_caching(dispatcher, folder)
         if folder is None or not self._has_index(dispatcher.stats.cache_path):

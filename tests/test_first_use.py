@@ -82,7 +82,8 @@ def test_the_next_writable_folder_is_taken_without_a_word(
         text=True,
         check=True,
     )
-    assert done.stdout.startswith(f"1 {spare}{os.sep}recd_format{os.sep}kernels-")
+    assert done.stdout == f"1 {spare}{os.sep}recd_format\n"
+    assert [each.name[:8] for each in (spare / "recd_format").iterdir()] == ["kernels-"]
     assert done.stderr == ""
 
 
