@@ -15,7 +15,15 @@ from recd_format.format.schema import Field, Kind, Schema, Shape
 from recd_format.loader.options import LoaderOptions
 from recd_format.loader.preparation import Role
 
-__all__ = ["BatchSchema", "Columns", "Feature", "FileColumns", "resolve_columns"]
+__all__ = [
+    "ABSENT",
+    "COMPUTED",
+    "BatchSchema",
+    "Columns",
+    "Feature",
+    "FileColumns",
+    "resolve_columns",
+]
 
 _ROLES = {
     Kind.ID_LIST: Role.SPARSE,
@@ -26,7 +34,7 @@ _ROLES = {
     Kind.WEIGHT: Role.WEIGHT,
 }
 _JAGGED = (Role.SPARSE, Role.IDSCORE, Role.FLOAT_LIST)
-_ABSENT, _COMPUTED = -1, -2
+ABSENT, COMPUTED = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +125,16 @@ class FileColumns:
         Field of each column that is read; -1 where the file has no such column.
     groups : tuple of int
         Group in the file of each column; -1 where the file has no such column.
+    field_of_feature : ndarray of int64, shape [features]
+        Field of each feature of batches; ABSENT, or COMPUTED.
+    group_of_group : ndarray of int64, shape [groups]
+        Group in the file of each group of batches; ABSENT, or COMPUTED.
     """
 
     fields: tuple[int, ...]
     groups: tuple[int, ...]
+    field_of_feature: NDArray[np.int64]
+    group_of_group: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +178,10 @@ def resolve_columns(
     RecdInputError
         A column is nowhere, is no feature, or is not the same in two files.
     """
-    found = _first_fields(names, schemas)
     by_name = [dict(zip(schema.names, schema.fields, strict=True)) for schema in schemas]
+    found: dict[str, Field] = {}
+    for schema in by_name:
+        found = {**schema, **found}
     if options.columns is None:
         wanted = [f.name for f in schemas[0].fields if f.kind in _ROLES]
     else:
@@ -195,16 +211,13 @@ def resolve_columns(
         _require_known(name, found, names[0])
     roles = given if transforms is None else transforms.roles(given)
     read = tuple(found[name] for name in dict.fromkeys([*wanted, *extra]))
-    files = []
-    for schema in by_name:
-        own = [schema.get(field.name) for field in read]
-        order = {name: index for index, name in enumerate(schema)}
-        files.append(
-            FileColumns(
-                tuple(-1 if f is None else order[f.name] for f in own),
-                tuple(_ABSENT if f is None else f.group for f in own),
-            )
-        )
+    for field in read:
+        _require_same(field.name, names, by_name)
+    own_fields = [_indices(schema, read) for schema in schemas]
+    own_groups = [
+        tuple(ABSENT if index < 0 else schema.fields[index].group for index in indices)
+        for schema, indices in zip(schemas, own_fields, strict=True)
+    ]
     windows = [
         any(
             field.name in schema and schemas[n].groups[schema[field.name].group].window
@@ -215,8 +228,8 @@ def resolve_columns(
     place = {field.name: number for number, field in enumerate(read)}
     computed = [name for name in roles if name not in given]
     columns = sorted(roles, key=lambda name: roles[name])
-    groups = _common_groups([file.groups for file in files], len(read))
-    signature = [groups[place[n]] if n not in computed else _COMPUTED for n in columns]
+    groups = _common_groups(own_groups, len(read))
+    signature = [groups[place[n]] if n not in computed else COMPUTED for n in columns]
     numbers = {group: number for number, group in enumerate(dict.fromkeys(signature))}
     features = tuple(
         Feature(
@@ -237,10 +250,27 @@ def resolve_columns(
         4 if options.id_dtype == "int32" else 8,
         options.downsample is not None,
     )
+    sources = [
+        COMPUTED if feature.name in computed else place[feature.name] for feature in features
+    ]
+    files = [
+        FileColumns(
+            fields,
+            own,
+            np.array([n if n < 0 else fields[n] for n in sources], np.int64),
+            np.array([n if n < 0 else own[n] for n in (sources[m[0]] for m in members)], np.int64),
+        )
+        for fields, own in zip(own_fields, own_groups, strict=True)
+    ]
     return Columns(
         schema_, read, tuple(given.get(f.name) for f in read), tuple(options.meta or ()),
         tuple(files),
     )  # fmt: skip
+
+
+def _indices(schema: Schema, read: Sequence[Field]) -> tuple[int, ...]:
+    order = {name: index for index, name in enumerate(schema.names)}
+    return tuple(order.get(field.name, ABSENT) for field in read)
 
 
 def _width(name: str, found: dict[str, Field], computed: Sequence[str]) -> int:
@@ -254,22 +284,20 @@ def _require_known(name: str, found: dict[str, Field], where: str) -> None:
         raise RecdInputError(f"{where}: there is no column {name!r}; {hint}")
 
 
-def _first_fields(names: Sequence[str], schemas: Sequence[Schema]) -> dict[str, Field]:
-    """Each column as the first file that has it declares it; files must agree."""
-    found: dict[str, Field] = {}
-    origin: dict[str, str] = {}
-    for path, schema in zip(names, schemas, strict=True):
-        for field in schema.fields:
-            known = found.setdefault(field.name, field)
-            origin.setdefault(field.name, path)
-            for what in ("kind", "shape", "width"):
-                old, new = getattr(known, what), getattr(field, what)
-                if old != new:
-                    raise RecdInputError(
-                        f"column {field.name!r}: {what} is {_word(old)} in "
-                        f"{origin[field.name]} and {_word(new)} in {path}"
-                    )
-    return found
+def _require_same(name: str, files: Sequence[str], schemas: Sequence[dict[str, Field]]) -> None:
+    """Files that have a column have it of one kind, shape and width."""
+    own = [
+        (file, schema[name]) for file, schema in zip(files, schemas, strict=True) if name in schema
+    ]
+    first_file, first = own[0]
+    for file, field in own[1:]:
+        for what in ("kind", "shape", "width"):
+            old, new = getattr(first, what), getattr(field, what)
+            if old != new:
+                raise RecdInputError(
+                    f"column {name!r}: {what} is {_word(old)} in {first_file} and {_word(new)} "
+                    f"in {file}"
+                )
 
 
 def _word(value: Kind | Shape | int) -> str:

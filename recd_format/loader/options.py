@@ -51,6 +51,8 @@ class Downsample:
             raise RecdInputError(f"Downsample(keep={self.keep!r}): expected 0 < keep <= 1")
         if self.by not in ("session", "row"):
             raise RecdInputError(f"Downsample(by={self.by!r}): expected 'session' or 'row'")
+        if not 0 <= self.seed < 1 << 63:
+            raise RecdInputError(f"Downsample(seed={self.seed!r}): expected 0 to 2**63 - 1")
 
 
 @dataclass(frozen=True, slots=True)

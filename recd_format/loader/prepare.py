@@ -97,9 +97,11 @@ def _unique_rows(field: FieldData, role: Role, keep: bool) -> UniqueRows:
             values = values.view(np.int64) if values.dtype == np.uint64 else values.astype(np.int64)
     else:
         values = _float32(values)
-    if keep and values.base is not None:
-        values = values.copy()
     weights = None if field.weights is None else _float32(field.weights)
+    if keep:
+        # Transforms write into what they are given.
+        values = values.copy() if np.may_share_memory(values, field.values) else values
+        weights = None if weights is None else weights.copy()
     if field.lengths is not None:
         # A null list is an empty one.
         return UniqueRows(values, field.lengths, field.starts, weights=weights)
@@ -118,7 +120,8 @@ def _unique_rows(field: FieldData, role: Role, keep: bool) -> UniqueRows:
 def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
     if values.dtype == np.float32:
         return values
-    with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite, as anywhere
+    # A float64 beyond float32 is infinite, as anywhere; a NaN, quiet or not, is a NaN.
+    with np.errstate(over="ignore", invalid="ignore"):
         return values.astype(np.float32)
 
 
@@ -165,7 +168,7 @@ def _row_input(field: FieldData, data: StripeData, limits: Limits) -> UniqueRows
     if values.dtype.kind in "iu":
         values = values.astype(np.int64)
     elif values.dtype == np.float16:
-        values = values.astype(np.float32)
+        values = _float32(values)
     width, validity = column.width, column.validity
     if column.offsets is not None:
         begin, end = int(column.offsets[0]), int(column.offsets[-1])

@@ -18,8 +18,6 @@ from recd_format.loader.segments import Segments, offsets_of
 
 __all__ = ["carry_first_keys", "positive_sessions", "select", "share_positive"]
 
-# Other bits than `session_hash` uses, whatever the seed: a sample of a split stays a fair one.
-_PURPOSE = np.uint64(0x646F776E73616D70)
 _ELEVEN = np.uint64(11)
 
 
@@ -152,7 +150,8 @@ def _in_range(keys: NDArray[Any], begin: Any, end: Any) -> NDArray[np.bool_]:
 
 def _drawn(words: NDArray[Any], downsample: Downsample) -> NDArray[np.bool_]:
     """Draw a share of `keep` of the words (ids, or row numbers)."""
-    key = splitmix64(np.array([downsample.seed], np.int64).view(np.uint64) ^ _PURPOSE)
+    # The seed is hashed: `session_hash` looks at other words, and a sample of a split is fair.
+    key = splitmix64(downsample.seed)
     hashed = splitmix64(words.astype(np.uint64) ^ key) >> _ELEVEN
     # 53 bits: exact as a float.
     return hashed.astype(np.float64) < downsample.keep * 2.0**53

@@ -1,0 +1,171 @@
+"""Any ranges of rows of any staged stripes become a batch of just those rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recd_format.loader.assemble import Assembler
+from recd_format.loader.layout import BatchBuffer
+from recd_format.loader.options import LoaderOptions
+from tests.loader.expansion import assert_rows, check_batch, expand_batch, expected_rows, inverse_of
+from tests.loader.logs import files, write
+from tests.loader.staging import CURSOR, Stripes, piece
+
+
+@dataclass
+class Slot:
+    """A staged stripe: its number in the assembler, and which rows of the files it has."""
+
+    number: int
+    first_row: int
+    rows: int
+
+
+def put_some(draw: Any, stripes: Stripes, assembler: Assembler, scattered: bool) -> list[Slot]:
+    """Stage some stripes, whole or in part, some of them twice."""
+    starts, before = [], 0
+    for file, reader in enumerate(stripes.readers):
+        for stripe, rows in enumerate(reader.stripe_rows.tolist()):
+            starts.append((file, stripe, before, rows))
+            before += rows
+    found = []
+    for file, stripe, first, rows in draw(
+        st.lists(st.sampled_from(starts), min_size=1, max_size=5)
+    ):
+        begin, end = 0, rows
+        if draw(st.booleans()):
+            begin = draw(st.integers(0, rows - 1))
+            end = draw(st.integers(begin + 1, rows))
+        staged = stripes.stage(file, stripe, begin, end, scattered=scattered)
+        assert (staged.first_row, staged.num_rows) == (begin, end - begin)
+        found.append(Slot(assembler.put(staged), first + begin, end - begin))
+    return found
+
+
+@settings(max_examples=150)
+@given(data=st.data(), logs=files(max_rows=24))
+def test_any_pieces(data: st.DataObject, logs: list[Any]) -> None:
+    draw = data.draw
+    scattered = draw(st.booleans())
+    stripes = Stripes([log.data() for log in logs], LoaderOptions())
+    expected = expected_rows(stripes.tables, stripes.columns.schema)
+    assembler = Assembler(stripes.columns.schema)
+    slots = put_some(draw, stripes, assembler, scattered)
+    for turn in range(3):
+        if turn == 2:
+            # Slots are used again, by stripes of other sizes.
+            for slot in slots[::2]:
+                assembler.drop(slot.number)
+            slots = slots[1::2] + put_some(draw, stripes, assembler, scattered)
+        pieces, index = [], []
+        for slot in draw(st.lists(st.sampled_from(slots), min_size=1, max_size=8)):
+            begin = draw(st.integers(0, slot.rows - 1))
+            end = draw(st.integers(begin + 1, slot.rows))
+            pieces.append((slot.number, begin, end))
+            index += range(slot.first_row + begin, slot.first_row + end)
+        batch = assembler.assemble(piece(pieces), {}, CURSOR)
+        _check_but_identity(batch, repeats=len(set(index)) < len(index))
+        assert batch.num_rows == len(index)
+        for name, rows in expand_batch(batch).items():
+            assert_rows(expected[name].take(index), rows, name)
+
+
+def _check_but_identity(batch: BatchBuffer, repeats: bool) -> None:
+    check_batch(batch)
+    del repeats
+
+
+@settings(max_examples=60)
+@given(data=st.data(), logs=files(most=1, max_rows=40))
+def test_single_rows_share_their_unique_rows(data: st.DataObject, logs: list[Any]) -> None:
+    stripes = Stripes([logs[0].data()], LoaderOptions())
+    schema = stripes.columns.schema
+    assembler = Assembler(schema)
+    numbers, codes = [], []
+    for stripe, rows in enumerate(stripes.readers[0].stripe_rows.tolist()):
+        staged = stripes.stage(0, stripe, scattered=True)
+        numbers += [(assembler.put(staged), row) for row in range(rows)]
+        for group in range(len(schema.groups)):
+            own = stripes.columns.files[0].group_of_group[group]
+            lookup = staged.data.groups[int(own)].inverse_lookup
+            if stripe == 0:
+                codes.append([])
+            found = range(rows) if lookup is None else lookup.tolist()
+            codes[group] += [(stripe, code) for code in found]
+    order = data.draw(st.permutations(range(len(numbers))))[: data.draw(st.integers(1, 30))]
+    rows = [(*numbers[i], numbers[i][1] + 1) for i in order]
+    batch = assembler.assemble(piece(rows), {}, CURSOR)
+    check_batch(batch)
+    for group, own in enumerate(codes):
+        first: dict[Any, int] = {}
+        expected = [first.setdefault(own[i], len(first)) for i in order]
+        assert inverse_of(batch, group).tolist() == expected
+
+
+def test_factors_are_of_rows() -> None:
+    table = pa.table({"session": [1] * 6, "ts": range(6), "x": [0.5] * 6})
+    schema_options = LoaderOptions()
+    stripes = Stripes([write(table)], schema_options)
+    schema = type(stripes.columns.schema)(
+        stripes.columns.schema.features, stripes.columns.schema.groups, 8, True
+    )
+    assembler = Assembler(schema)
+    slot = assembler.put(stripes.stage())
+    for factor, expected in (([2, 0.25], [2, 2, 2, 0.25]), (None, [1, 1, 1, 1])):
+        batch = assembler.assemble(piece([(slot, 1, 4), (slot, 0, 1)], factor), {}, CURSOR)
+        check_batch(batch)
+        assert batch.layout().factor.of(batch.data).tolist() == expected
+
+
+def test_the_rows_of_a_session_make_one_run_however_they_are_cut() -> None:
+    table = pa.table({"session": [7] * 4 + [8] * 4, "ts": range(8), "x": [0.5] * 8})
+    stripes = Stripes([write(table)], LoaderOptions())
+    assembler = Assembler(stripes.columns.schema)
+    slot = assembler.put(stripes.stage())
+    for rows, ids, counts in (
+        ([(0, 2), (2, 4), (4, 5)], [7, 8], [4, 1]),
+        ([(0, 1), (2, 3)], [7], [2]),
+        ([(0, 1), (5, 6), (1, 2)], [7, 8, 7], [1, 1, 1]),
+        ([(3, 5), (5, 8)], [7, 8], [1, 4]),
+        ([(0, 8)], [7, 8], [4, 4]),
+    ):
+        batch = assembler.assemble(piece([(slot, *each) for each in rows]), {}, CURSOR)
+        assert batch.layout().session_ids.of(batch.data).tolist() == ids
+        assert batch.layout().session_rows.of(batch.data).tolist() == counts
+        assert batch.num_sessions == len(ids)
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_a_batch_of_many_pieces(scattered: bool) -> None:
+    # More ranges, extents and rows than any batch before had room for.
+    rows = 4000
+    random = np.random.default_rng(0)
+    lists = pa.array([list(range(i, i + 5)) for i in range(rows)])
+    table = pa.table({
+        "session": np.arange(rows) // 16, "ts": np.arange(rows), "row": np.arange(rows),
+        "hist": lists, "city": random.integers(0, 9, rows), "label": np.zeros(rows),
+    })  # fmt: skip
+    dedup = {"hist": "window", "city": "stripe"}
+    stripes = Stripes([write(table, dedup=dedup, stripe_rows=500)], LoaderOptions())
+    expected = expected_rows(stripes.tables, stripes.columns.schema)
+    assembler = Assembler(stripes.columns.schema)
+    slots = [
+        assembler.put(stripes.stage(0, number, scattered=scattered))
+        for number in range(stripes.readers[0].num_stripes)
+    ]
+    begins = np.concatenate([[0], np.cumsum(stripes.readers[0].stripe_rows)])
+    order = random.permutation(rows)[:3000]
+    slot = np.searchsorted(begins, order, side="right") - 1
+    at = order - begins[slot]
+    pieces = [(slots[s], row, row + 1) for s, row in zip(slot.tolist(), at.tolist(), strict=True)]
+    batch = assembler.assemble(piece(pieces), {}, CURSOR)
+    check_batch(batch)
+    for name, found in expand_batch(batch).items():
+        assert_rows(expected[name].take(order), found, name)
