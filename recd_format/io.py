@@ -124,7 +124,7 @@ class BufferPool:
     True
     """
 
-    def __init__(self, max_bytes: int = 128 << 20) -> None:
+    def __init__(self, max_bytes: int = 512 << 20) -> None:
         self._max_bytes = max_bytes
         self._idle: list[NDArray[np.uint8]] = []
         # Finalizers run at any moment, inside `take` too: they touch nothing but this, in one

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from recd_format.constants import Limits
 from recd_format.dedup.gather import take_ranges
 from recd_format.errors import RecdInputError
-from recd_format.loader.columns import Columns
+from recd_format.loader.columns import Columns, Feature
 from recd_format.loader.preparation import Preparation, Role
 from recd_format.loader.rows import UniqueRows
 from recd_format.reader.data import FieldData, StripeData
 from recd_format.reader.expand import expand, unique_column
 
-__all__ = ["prepare", "written_out"]
+__all__ = ["prepare", "require_sound", "written_out"]
 
 _IDS = (Role.SPARSE, Role.IDSCORE)
 _JAGGED = (*_IDS, Role.FLOAT_LIST)
@@ -182,6 +182,61 @@ def _row_input(field: FieldData, data: StripeData, limits: Limits) -> UniqueRows
         return UniqueRows(values, width=width)
     lengths = np.where(validity, np.int32(width), np.int32(0)).astype(np.int32)
     return UniqueRows(values[np.repeat(validity, width)], lengths)
+
+
+def require_sound(feature: Feature, rows: UniqueRows, unique: int) -> None:
+    """Raise RecdInputError unless `rows` are `unique` rows of what kernels expect of a feature.
+
+    Transforms may be anybody's, and kernels read arrays by their addresses.
+    """
+    values, lengths, starts, weights = rows.values, rows.lengths, rows.starts, rows.weights
+    jagged = feature.role in _JAGGED
+    dtype = np.int64 if feature.role in _IDS else np.float32
+    _require(values.dtype == dtype and values.ndim == 1, feature, rows, f"{np.dtype(dtype)} values")
+    given = [array for array in (values, lengths, starts, weights) if array is not None]
+    _require(all(a.flags.c_contiguous for a in given), feature, rows, "contiguous arrays")
+    needs = feature.role is Role.IDSCORE
+    good = (weights is not None) == needs
+    if weights is not None:
+        good = good and weights.dtype == np.float32 and weights.shape == values.shape
+    _require(good, feature, rows, "a float32 weight for each value" if needs else "no weights")
+    if lengths is None:
+        width = rows.width if jagged else feature.width
+        good = starts is None and rows.width == width and width * rows.num_rows == len(values)
+        _require(good, feature, rows, f"{width} values a row")
+    else:
+        _require(jagged, feature, rows, "no lengths")
+        good = lengths.dtype == np.int32 and int(lengths.min(initial=0)) >= 0
+        _require(good, feature, rows, "int32 lengths of at least 0")
+        total = int(lengths.sum(dtype=np.int64))
+        if starts is None:
+            _require(total == len(values), feature, rows, f"{total} values")
+        else:
+            good = starts.dtype == np.int32 and starts.shape == lengths.shape
+            _require(good, feature, rows, "an int32 start for each length")
+            used = lengths > 0
+            first, end = starts[used], starts[used] + lengths[used].astype(np.int64)
+            good = int(first.min(initial=0)) >= 0 and int(end.max(initial=0)) <= len(values)
+            _require(good, feature, rows, f"windows within {len(values)} values")
+    if rows.num_rows != unique:
+        raise RecdInputError(
+            f"feature {feature.name!r} has {rows.num_rows} rows after its transforms, {unique} "
+            "expected"
+        )
+
+
+def _require(good: bool, feature: Feature, rows: UniqueRows, expected: str) -> None:
+    if not good:
+        raise RecdInputError(
+            f"feature {feature.name!r}, a {feature.role.name.lower()}: its transforms gave "
+            f"{_described(rows)}; expected {expected}"
+        )
+
+
+def _described(rows: UniqueRows) -> str:
+    arrays = {name: getattr(rows, name) for name in ("values", "lengths", "starts", "weights")}
+    found = [f"{name} {a.dtype} {list(a.shape)}" for name, a in arrays.items() if a is not None]
+    return f"{', '.join(found)}, width {rows.width}"
 
 
 def written_out(rows: UniqueRows) -> UniqueRows:

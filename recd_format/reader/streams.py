@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -226,22 +226,24 @@ def decode_streams(
             streams.location,
         )
     arena = streams.allocate(int(ends[-1]))
-    chains = np.ascontiguousarray(records["chain"]).view("<u4").reshape(-1).tolist()
+    chains, chain_of = np.unique(
+        np.ascontiguousarray(records["chain"]).view("<u4").reshape(-1), return_inverse=True
+    )
+    kinds = [BATCH_CHAINS.get(_chain_of(chain), -1) for chain in chains.tolist()]
+    table["kind"] = np.array(kinds, np.int64)[chain_of]
+    batched = table["kind"] >= 0
     # Dictionaries first: other chains gather from what they decode to.
-    order = [*range(own, len(numbers)), *range(own)]
-    batch = []
-    for row in order:
-        chain = _chain_of(chains[row])
-        if chain in BATCH_CHAINS:
-            table["kind"][row] = BATCH_CHAINS[chain]
-            batch.append(row)
-        elif row >= own:
+    order = np.roll(np.arange(len(numbers)), len(numbers) - own)
+    singles = np.flatnonzero(~batched).tolist()
+
+    def decode_singles(rows: Iterable[int]) -> None:
+        for row in rows:
+            chain = _chain_of(int(chains[chain_of[row]]))
             _decode_one(streams, chain, int(numbers[row]), table[row], arena)
-    _decode_batch(streams, numbers, table, np.array(batch, np.int64), arena)
-    for row in range(own):
-        chain = _chain_of(chains[row])
-        if chain not in BATCH_CHAINS:
-            _decode_one(streams, chain, int(numbers[row]), table[row], arena)
+
+    decode_singles(row for row in singles if row >= own)
+    _decode_batch(streams, numbers, table, order[batched[order]], arena)
+    decode_singles(row for row in singles if row < own)
     span_begin[chosen] = starts[:own]
     span_end[chosen] = (starts + used)[:own]
     return Decoded(arena, span_begin, span_end)
