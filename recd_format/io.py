@@ -139,6 +139,8 @@ class BufferPool:
 
     def _collect(self) -> None:
         """Move what came back to the idle buffers, the oldest out where they are too many."""
+        if not self._returned:
+            return
         while self._returned:
             self._idle.append(self._returned.popleft())
         while sum(len(buffer) for buffer in self._idle) > self._max_bytes:

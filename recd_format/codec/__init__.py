@@ -16,7 +16,7 @@ from recd_format.codec.base import (
     SumsKind,
     chain_name,
 )
-from recd_format.codec.batch import BATCH_CHAINS, decode_many
+from recd_format.codec.batch import BATCH_CHAINS, CODED, decode_many
 from recd_format.codec.chain import (
     ROLES,
     Role,
@@ -33,6 +33,7 @@ from recd_format.codec.list_at import ListReference, pack_reference, resolve, un
 
 __all__ = [
     "BATCH_CHAINS",
+    "CODED",
     "DESCRIPTOR",
     "PRIVATE_CODECS",
     "PROFILES",

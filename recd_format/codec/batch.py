@@ -17,9 +17,10 @@ from recd_format.codec.plain import extend_sign, load_values, store_values
 from recd_format.constants import BLOCK_VALUES
 from recd_format.errors import RecdInputError
 
-__all__ = ["BATCH_CHAINS", "decode_many"]
+__all__ = ["BATCH_CHAINS", "CODED", "decode_many"]
 
 _KIND_PLAIN, _KIND_CONSTANT, _KIND_BITPACK, _KIND_DELTA, _KIND_DICTIONARY, _KIND_SPLIT = range(6)
+_KIND_CODED = 6
 BATCH_CHAINS: dict[Chain, int] = {
     (int(CodecId.PLAIN),): _KIND_PLAIN,
     (int(CodecId.CONSTANT),): _KIND_CONSTANT,
@@ -29,6 +30,9 @@ BATCH_CHAINS: dict[Chain, int] = {
     (int(CodecId.BYTE_STREAM_SPLIT),): _KIND_SPLIT,
 }
 """Chains that `decode_many` decodes, and their numbers in its table."""
+
+CODED = _KIND_CODED
+"""Another way to decode DICTIONARY, BITPACK: to its codes, 4 bytes each, all of them entries."""
 
 _SOURCE = int(Fault.SOURCE)
 _TARGET = int(Fault.TARGET)
@@ -83,9 +87,9 @@ def decode_streams(  # type: ignore[no-untyped-def]
             return bad + _SOURCE
         if begin < 0 or begin > end or end > count or count > _MAX_COUNT:
             return bad + _VALUE_RANGE
-        if not is_itemsize(itemsize):
+        if not is_itemsize(itemsize) or (kind == _KIND_CODED and itemsize != 4):
             return bad + _ITEMSIZE
-        if kind < _KIND_PLAIN or kind > _KIND_SPLIT:
+        if kind < _KIND_PLAIN or kind > _KIND_CODED:
             return bad + _KIND
         number = end - begin
         if target < 0 or target & 7 or target > arena or number * itemsize > arena - target:
@@ -112,7 +116,7 @@ def decode_streams(  # type: ignore[no-untyped-def]
             fault = open_stream(s1, start + bases, stored - bases, count, parts)
             if fault:
                 return bad + fault
-        elif kind in (_KIND_BITPACK, _KIND_DICTIONARY):
+        elif kind in (_KIND_BITPACK, _KIND_DICTIONARY, _KIND_CODED):
             fault = open_stream(s1, start, stored, count, parts)
             if fault:
                 return bad + fault
@@ -127,8 +131,9 @@ def decode_streams(  # type: ignore[no-untyped-def]
             high = min(end - origin, 1024)
             to = target + ((origin + low - begin) << shift)
             skip = 0
-            if kind >= _KIND_BITPACK and kind <= _KIND_DICTIONARY:
-                direct = kind == _KIND_BITPACK and itemsize >= 4 and (low | high) & 15 == 0
+            if kind != _KIND_PLAIN and kind != _KIND_CONSTANT and kind != _KIND_SPLIT:
+                packed = kind in (_KIND_BITPACK, _KIND_CODED)
+                direct = packed and itemsize >= 4 and (low | high) & 15 == 0
                 first = 0 if kind == _KIND_DELTA else low >> 4
                 last = (high + 15) >> 4
                 if direct and itemsize == 4:
@@ -139,9 +144,16 @@ def decode_streams(  # type: ignore[no-untyped-def]
                     fault = unpack_part(s1, s8, parts, block, count, first, last, out, place)
                 if fault:
                     return bad + fault
+                skip = low - (first << 4)
+                if kind == _KIND_CODED:
+                    if direct:
+                        top = np.uint64(highest(a4, to >> 2, high - low))
+                    else:
+                        top = highest(scratch, skip, high - low)
+                    if top >= np.uint64(num_entries):
+                        return bad + _CODE
                 if direct:
                     continue
-                skip = low - (first << 4)
             if kind == _KIND_DELTA:
                 sum_deltas(scratch, s8[(start >> 3) + block], high)
             elif kind == _KIND_DICTIONARY:
@@ -182,7 +194,8 @@ def decode_many(table: NDArray[Any], source: NDArray[np.uint8], arena: NDArray[n
         its ``count``. ``target``: byte in `arena`, a multiple of 8, where value `begin` goes,
         ``itemsize`` bytes each. ``stored_itemsize`` and ``signed`` describe the stored type:
         signed integers are sign-extended where itemsize is greater. ``params``: the value of a
-        CONSTANT. ``dictionary``, ``dictionary_count``: byte in `arena` of the entries, decoded
+        CONSTANT. ``kind`` CODED decodes a DICTIONARY stream to its codes, of 4 bytes.
+        ``dictionary``, ``dictionary_count``: byte in `arena` of the entries, decoded
         to the same itemsize: by an earlier row, or before.
     source : uint8
         Stored bytes, 8-byte aligned.

@@ -109,9 +109,11 @@ def gather(codes, skip, number, a1, a2, a4, a8, entries, at, itemsize):  # type:
 @kernel()
 def highest(codes, skip, number):  # type: ignore[no-untyped-def]
     """Largest of codes[skip:skip + number]."""
-    top = np.uint64(0)
+    # A zero of the array's own type: compared as such, eight or sixteen at a time.
+    top = codes[np.uint64(skip)] if number > 0 else codes.dtype.type(0)
+    start = np.uint64(skip)
     for i in range(number):
-        top = max(top, codes[np.uint64(skip + i)])
+        top = max(top, codes[start + np.uint64(i)])
     return top
 
 

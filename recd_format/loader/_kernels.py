@@ -6,7 +6,7 @@ import numpy as np
 
 from recd_format._jit import array_at, kernel
 
-__all__ = ["EXTENT", "RANGE", "fill_features", "fill_groups", "find_rows", "place_sections"]
+__all__ = ["EXTENT", "RANGE", "fill_batch", "find_rows", "place_sections"]
 
 # Columns of the tables of a batch. A range is unique rows low:high of the stripe in a slot; an
 # extent the part of its timeline that they look at.
@@ -15,6 +15,7 @@ EXTENT = 2
 
 int64_at = array_at("int64")
 int32_at = array_at("int32")
+uint32_at = array_at("uint32")
 
 
 @kernel()
@@ -279,10 +280,7 @@ def sort_rows(inverse, rows, unique, out):  # type: ignore[no-untyped-def]
     out[0] = np.int32(0)
 
 
-@kernel(
-    "void(int64[:,::1], int64[:,:,::1], boolean[::1], boolean[::1], int64[::1], int64[:,::1], "
-    "int32[::1], int64, int64, int64[::1], int64)"
-)
+@kernel()
 def fill_groups(  # type: ignore[no-untyped-def]
     pieces, groups, stamped, identity, unique, shifts, scratch, inverse, sorted_rows, csr, rows
 ):
@@ -343,6 +341,21 @@ def copy_values(kind, source, target, count):  # type: ignore[no-untyped-def]
 
 
 @kernel()
+def look_up(kind, source, entries_at, num_entries, target, count):  # type: ignore[no-untyped-def]
+    """Copy entries of 8 bytes by their numbers: 0 as int64, else as int32."""
+    # The decoder has seen to it that every number is one of an entry.
+    numbers, entries = uint32_at(source, count), int64_at(entries_at, num_entries)
+    if kind == 0:
+        wide = int64_at(target, count)
+        for i in range(count):
+            wide[i] = entries[np.uint64(numbers[i])]
+    else:
+        narrow = int32_at(target, count)
+        for i in range(count):
+            narrow[i] = np.int32(entries[np.uint64(numbers[i])])
+
+
+@kernel()
 def copy_starts(source, lengths_at, target, count, shift):  # type: ignore[no-untyped-def]
     """Starts of windows, moved; an empty window may stand anywhere."""
     starts, lengths, out = (
@@ -367,10 +380,7 @@ def fill_starts(offsets_at, width, target, count, begin, shift):  # type: ignore
             out[u] = np.int32(u * width + shift)
 
 
-@kernel(
-    "void(int64[:,:,::1], int64[::1], int64[::1], boolean[::1], int64[::1], int64[:,::1], "
-    "int64[::1], int64[:,::1], int64[:,::1], int64)"
-)
+@kernel()
 def fill_features(  # type: ignore[no-untyped-def]
     features, members, member_offsets, windowed, kinds, table, range_offsets, extents, places, data
 ):
@@ -421,8 +431,40 @@ def fill_features(  # type: ignore[no-untyped-def]
                             out[u] = np.int32(width)
                     length_at += 4 * number
                 if count > 0:
-                    at = values_at + stored * begin
-                    copy_values(kind, at, value_at + size * filled, count)
+                    entries_at = features[slot, f, 7]
+                    to = value_at + size * filled
+                    if entries_at:
+                        held_entries = features[slot, f, 8]
+                        at = values_at + 4 * begin
+                        look_up(kind, at, entries_at, held_entries, to, count)
+                    else:
+                        copy_values(kind, values_at + stored * begin, to, count)
                     if weights_at:
                         copy_values(2, weights_at + 4 * begin, weight_at + 4 * filled, count)
                     filled += count
+
+
+@kernel(
+    "void(int64[:,::1], int64[:,:,::1], int64[:,:,::1], int64[::1], int64[::1], boolean[::1], "
+    "int64[::1], boolean[::1], boolean[::1], int64[::1], int64[:,::1], int64[:,::1], int64[::1], "
+    "int64[:,::1], int32[::1], int64[::1], int32[::1], int64, int64[:,::1], int64[:,::1], "
+    "int64[::1], int64, int64)"
+)
+def fill_batch(  # type: ignore[no-untyped-def]
+    pieces, groups, features, members, member_offsets, windowed, kinds, stamped, identity, unique,
+    shifts, table, range_offsets, extents, scratch, session_ids, session_rows, sessions, sections,
+    places, csr_start, rows, data,
+):  # fmt: skip
+    """Write everything that `find_rows` found to its place from the address `data` on."""
+    ids = int64_at(data + sections[17, 0], sessions)
+    counts = int32_at(data + sections[18, 0], sessions)
+    for i in range(sessions):
+        ids[i], counts[i] = session_ids[i], session_rows[i]
+    fill_groups(
+        pieces, groups, stamped, identity, unique, shifts, scratch, data + sections[0, 0],
+        data + sections[1, 0], csr_start, rows,
+    )  # fmt: skip
+    fill_features(
+        features, members, member_offsets, windowed, kinds, table, range_offsets, extents, places,
+        data,
+    )  # fmt: skip

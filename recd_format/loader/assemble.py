@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recd_format.io import BufferPool
-from recd_format.loader._kernels import EXTENT, RANGE, fill_features, fill_groups, find_rows
+from recd_format.loader._kernels import EXTENT, RANGE, fill_batch, find_rows
 from recd_format.loader.columns import BatchSchema
 from recd_format.loader.layout import BatchBuffer, Layout, lay_out
 from recd_format.loader.preparation import Role
@@ -72,16 +72,18 @@ class Assembler:
         self._stripes: list[StagedStripe | None] = []
         self._features = np.zeros((0, len(schema.features), FeatureEntry.SIZE), np.int64)
         self._groups = np.zeros((0, len(schema.groups), GroupEntry.SIZE), np.int64)
-        self._stamped = np.zeros((0, len(schema.groups)), np.bool_)
+        self._stamped = np.zeros(len(schema.groups), np.bool_)
         self._sessions = np.zeros((0, 3), np.int64)
         members = [member for group in schema.groups for member in group]
         self._members = np.array(members, np.int64)
         self._member_offsets = np.cumsum([0, *(len(group) for group in schema.groups)])
-        self._windowed = schema.windowed.astype(np.int64)
+        self._num_windowed = int(np.count_nonzero(schema.windowed))
         self._kind = np.array([_kind(schema, role) for role in schema.roles.tolist()], np.int64)
         self._ranges = np.zeros((256, RANGE), np.int64)
         self._extents = np.zeros((256, EXTENT), np.int64)
         self._scratch = np.zeros(0, np.int32)
+        self._session_ids = np.zeros(0, np.int64)
+        self._session_rows = np.zeros(0, np.int32)
 
     def put(self, stripe: StagedStripe) -> int:
         """Take a stripe in; returns its slot."""
@@ -93,11 +95,10 @@ class Assembler:
             self._features = _with_room(self._features, slot)
             self._groups = _with_room(self._groups, slot)
             self._sessions = _with_room(self._sessions, slot)
-            self._stamped = _with_room(self._stamped, slot)
         self._stripes[slot] = stripe
         self._features[slot] = stripe.features
         self._groups[slot] = stripe.groups
-        self._stamped[slot] = stripe.groups[:, GroupEntry.STAMPS] != 0
+        self._find_stamped()
         address = stripe.sessions.__array_interface__["data"][0]
         self._sessions[slot] = (address, stripe.sessions.shape[1], stripe.first_row)
         return slot
@@ -105,6 +106,12 @@ class Assembler:
     def drop(self, slot: int) -> None:
         """Let go of a stripe."""
         self._stripes[slot] = None
+        self._find_stamped()
+
+    def _find_stamped(self) -> None:
+        """Groups whose unique rows have to be looked up in one of the stripes that are here."""
+        held = [slot for slot, stripe in enumerate(self._stripes) if stripe is not None]
+        self._stamped = (self._groups[held, :, GroupEntry.STAMPS] != 0).any(axis=0)
 
     def stripe(self, slot: int) -> StagedStripe:
         """The stripe in a slot."""
@@ -141,38 +148,37 @@ class Assembler:
         ).with_layout(layout)  # fmt: skip
 
     def _find(self, pieces: NDArray[np.int64], rows: int) -> _Found:
-        schema = self._schema
-        num_groups, num_features = len(schema.groups), len(schema.features)
-        used = self._groups[np.unique(pieces[:, 0])]
-        stamped = (
-            (used[:, :, GroupEntry.CODES] != 0) & (used[:, :, GroupEntry.MONOTONE] == 0)
-        ).any(0)
-        most = np.where(stamped, rows, len(pieces))
-        if most.sum() > len(self._ranges):
-            self._ranges = np.zeros((int(most.sum()), RANGE), np.int64)
-        extents = int((most[schema.group_of_feature] * self._windowed).sum())
+        groups, features = len(self._schema.groups), len(self._schema.features)
+        stamped, count = self._stamped, len(pieces)
+        looked_up = int(np.count_nonzero(stamped))
+        ranges = looked_up * rows + (groups - looked_up) * count
+        if ranges > len(self._ranges):
+            self._ranges = np.zeros((ranges, RANGE), np.int64)
+        extents = self._num_windowed * (rows if looked_up else count)
         if extents > len(self._extents):
             self._extents = np.zeros((extents, EXTENT), np.int64)
-        scratch = int(stamped.sum()) * rows
-        if scratch > len(self._scratch):
-            self._scratch = np.zeros(scratch, np.int32)
+        if looked_up * rows > len(self._scratch):
+            self._scratch = np.zeros(looked_up * rows, np.int32)
+        if rows > len(self._session_ids):
+            self._session_ids, self._session_rows = np.zeros(rows, np.int64), np.zeros(rows, "<i4")
+        # One array for many: there are few features and many batches, or the other way round.
+        parts = np.zeros(2 * groups + 1 + features + groups * count, np.int64)
+        flags = np.zeros((2, groups), np.bool_)
         found = _Found(
-            np.zeros(num_groups, np.int64),
-            np.zeros(num_features, np.int64),
-            np.zeros(num_groups, np.bool_),
-            np.zeros(num_groups, np.bool_),
-            np.zeros(num_groups + 1, np.int64),
-            np.zeros((num_groups, len(pieces)), np.int64),
+            parts[:groups],
+            parts[groups : groups + features],
+            flags[0],
+            flags[1],
+            parts[groups + features : 2 * groups + features + 1],
+            parts[2 * groups + features + 1 :].reshape(groups, count),
             stamped,
-            np.zeros(rows, np.int64),
-            np.zeros(rows, np.int32),
             0,
         )
         found.num_sessions = find_rows(
             pieces, self._groups, self._features, self._sessions, self._members,
             self._member_offsets, stamped, self._ranges, self._extents, self._scratch,
             found.unique, found.values, found.identity, found.monotone,
-            found.range_offsets, found.shifts, found.session_ids, found.session_rows,
+            found.range_offsets, found.shifts, self._session_ids, self._session_rows,
         )  # fmt: skip
         return found
 
@@ -184,18 +190,12 @@ class Assembler:
         data: NDArray[np.uint8],
         rows: int,
     ) -> None:
-        n = found.num_sessions
-        layout.session_ids.of(data)[:] = found.session_ids[:n]
-        layout.session_rows.of(data)[:] = found.session_rows[:n]
-        address = data.__array_interface__["data"][0]
-        fill_groups(
-            pieces, self._groups, found.stamped, found.identity, found.unique, found.shifts,
-            self._scratch, address + layout.inverse.byte_offset, address + layout.csr.byte_offset,
-            layout.csr_start, rows,
-        )  # fmt: skip
-        fill_features(
-            self._features, self._members, self._member_offsets, self._schema.windowed, self._kind,
-            self._ranges, found.range_offsets, self._extents, layout.places, address,
+        fill_batch(
+            pieces, self._groups, self._features, self._members, self._member_offsets,
+            self._schema.windowed, self._kind, found.stamped, found.identity, found.unique,
+            found.shifts, self._ranges, found.range_offsets, self._extents, self._scratch,
+            self._session_ids, self._session_rows, found.num_sessions, layout.sections,
+            layout.places, layout.csr_start, rows, data.__array_interface__["data"][0],
         )  # fmt: skip
 
 
@@ -214,8 +214,6 @@ class _Found:
     range_offsets: NDArray[np.int64]
     shifts: NDArray[np.int64]
     stamped: NDArray[np.bool_]
-    session_ids: NDArray[np.int64]
-    session_rows: NDArray[np.int32]
     num_sessions: int
 
 

@@ -54,9 +54,14 @@ class Boundaries:
         file = f"file {info.file}" if self._file_names is None else self._file_names[info.file]
         return f"{file}, stripe {info.stripe}"
 
-    def segments(self, place: int) -> Segments:
-        """Return the segments of the stripe at `place`."""
-        return self._read(int(self.order.stripes[place]))
+    def segments(self, place: int, *, sessions: bool = True) -> Segments:
+        """Return the segments of the stripe at `place`; not read for all rows in file order,
+        unless its `sessions` matter."""
+        number = int(self.order.stripes[place])
+        info = self._stripes[number]
+        if info.whole and not sessions:
+            return Segments.unseen(info.rows)
+        return self._read(number)
 
     def _read_now(self, number: int) -> Segments:
         segments = self._source(number)

@@ -68,43 +68,89 @@ class JaggedLayout:
     weights: Section | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """Sections of a batch's buffer.
 
     Attributes
     ----------
-    inverse : Section of int32, [groups that are not identity, B]
-    csr : Section of int32
-        Of each group neither identity nor monotone: offsets [U + 1], then rows [B] by unique row.
-    csr_start : ndarray of int64, shape [groups]
-        Where in `csr` a group's offsets begin; -1 where it has none.
-    inverse_row : ndarray of int64, shape [groups]
-        Row of `inverse`; -1 for identity groups.
-    jagged : dict of Role to JaggedLayout
-    dense, labels, weights : Section of float32
-        Feature after feature, each [U, width].
-    session_ids : Section of int64, [S]
-    session_rows : Section of int32, [S]
-    factor : Section of float32, [B], empty unless the loader downsamples
-    nbytes : int
+    sections : ndarray of int64, shape [sections, 2]
+        Byte offset and number of values of each, in the order of `_kernels.place_sections`.
     places : ndarray of int64, shape [features, 4]
         Byte offset of each feature's values, weights, lengths and starts.
+    inverse_row : ndarray of int64, shape [groups]
+        Row of `inverse`; -1 for identity groups.
+    csr_start : ndarray of int64, shape [groups]
+        Where in `csr` a group's offsets begin; -1 where it has none.
+    id_dtype : str
+    nbytes : int
     """
 
-    inverse: Section
-    csr: Section
-    csr_start: NDArray[np.int64]
-    inverse_row: NDArray[np.int64]
-    jagged: dict[Role, JaggedLayout]
-    dense: Section
-    labels: Section
-    weights: Section
-    session_ids: Section
-    session_rows: Section
-    factor: Section
-    nbytes: int
+    sections: NDArray[np.int64]
     places: NDArray[np.int64]
+    inverse_row: NDArray[np.int64]
+    csr_start: NDArray[np.int64]
+    id_dtype: str
+    nbytes: int
+
+    def _section(self, number: int, dtype: str) -> Section:
+        byte_offset, count = self.sections[number].tolist()
+        return Section(byte_offset, dtype, count)
+
+    @property
+    def inverse(self) -> Section:
+        """int32 [groups that are not identity, B]."""
+        return self._section(0, "int32")
+
+    @property
+    def csr(self) -> Section:
+        """int32; of each group neither identity nor monotone, offsets [U + 1], then rows [B]."""
+        return self._section(1, "int32")
+
+    @cached_property
+    def jagged(self) -> dict[Role, JaggedLayout]:
+        """Sections of each jagged role."""
+        return {
+            role: JaggedLayout(
+                self._section(
+                    2 + 4 * role, "float32" if role is Role.FLOAT_LIST else self.id_dtype
+                ),
+                self._section(4 + 4 * role, "int32"),
+                self._section(5 + 4 * role, "int32"),
+                self._section(3 + 4 * role, "float32") if role is Role.IDSCORE else None,
+            )
+            for role in JAGGED
+        }
+
+    @property
+    def dense(self) -> Section:
+        """float32; feature after feature, each [U, width]."""
+        return self._section(14, "float32")
+
+    @property
+    def labels(self) -> Section:
+        """float32; feature after feature, each [U, width]."""
+        return self._section(15, "float32")
+
+    @property
+    def weights(self) -> Section:
+        """float32; feature after feature, each [U, width]."""
+        return self._section(16, "float32")
+
+    @property
+    def session_ids(self) -> Section:
+        """int64 [S]."""
+        return self._section(17, "int64")
+
+    @property
+    def session_rows(self) -> Section:
+        """int32 [S]."""
+        return self._section(18, "int32")
+
+    @property
+    def factor(self) -> Section:
+        """float32 [B]; empty unless the loader downsamples."""
+        return self._section(19, "float32")
 
 
 _NUM_SECTIONS = 20
@@ -141,28 +187,10 @@ def lay_out(
         schema.roles, schema.windowed, schema.group_of_feature, unique, values, identity, monotone,
         num_rows, num_sessions, schema.id_bytes, factors, sections, places, inverse_row, csr_start,
     )  # fmt: skip
-    table = sections.tolist()
-
-    def section(number: int, dtype: str) -> Section:
-        return Section(table[number][0], dtype, table[number][1])
-
+    end = int(sections[-1, 0]) + 4 * factors
+    nbytes = -(-end // _ALIGNMENT) * _ALIGNMENT
     ids = "int64" if schema.id_bytes == 8 else "int32"
-    jagged = {
-        role: JaggedLayout(
-            section(2 + 4 * role, "float32" if role is Role.FLOAT_LIST else ids),
-            section(4 + 4 * role, "int32"),
-            section(5 + 4 * role, "int32"),
-            section(3 + 4 * role, "float32") if role is Role.IDSCORE else None,
-        )
-        for role in JAGGED
-    }
-    dense, labels, weights = (section(number, "float32") for number in (14, 15, 16))
-    factor = section(19, "float32")
-    nbytes = -(-(factor.byte_offset + 4 * factor.count) // _ALIGNMENT) * _ALIGNMENT
-    return Layout(
-        section(0, "int32"), section(1, "int32"), csr_start, inverse_row, jagged, dense, labels,
-        weights, section(17, "int64"), section(18, "int32"), factor, nbytes, places,
-    )  # fmt: skip
+    return Layout(sections, places, inverse_row, csr_start, ids, nbytes)
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,13 @@ from recd_format.loader.meta import MetaColumns
 from recd_format.loader.options import LoaderOptions
 from recd_format.loader.pipeline import ahead, batches
 from recd_format.loader.plan import RankPlan, plan_rank
-from recd_format.loader.sessions import StripeSessions
+from recd_format.loader.sessions import OPEN_FILES, StripeSessions
 from recd_format.loader.stage import StagedStripe, stage
 from recd_format.reader.file import FileReader
 from recd_format.reader.options import ReadOptions
 
 __all__ = ["Loader"]
 
-# Files that stay open between reads; of more, each is closed after its turn.
-_OPEN_FILES = 32
 _VERSION = 1
 
 
@@ -101,10 +99,9 @@ class Loader:
     def rank_plan(self, epoch: int, rank: int, world: int) -> RankPlan:
         """Return what a rank reads in an epoch; the last few are kept."""
         key = (epoch, rank, world)
-        if key not in self._plans:
-            while len(self._plans) > 1:
-                del self._plans[next(iter(self._plans))]
-            self._plans[key] = plan_rank(
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = plan_rank(
                 self._sessions.stripes(),
                 self._sessions.segments,
                 self.options,
@@ -113,7 +110,11 @@ class Loader:
                 world=world,
                 file_names=self.names,
             )
-        return self._plans[key]
+            # Callers may be several threads: no step here depends on the one before.
+            for old in list(self._plans)[:-1]:
+                self._plans.pop(old, None)
+            self._plans[key] = plan
+        return plan
 
     def run(
         self,
@@ -179,7 +180,7 @@ class Loader:
         data = reader.read_stripe(
             info.stripe, projection, begin, end, self._wide_fields(info.file, reader)
         )
-        if len(self._readers) > _OPEN_FILES:
+        if len(self._readers) > OPEN_FILES:
             reader.close()
         try:
             return stage(

@@ -79,7 +79,6 @@ def _numbers(intervals: Sequence[tuple[int, int]]) -> Iterator[int]:
 def _piece(plan: RankPlan, number: int, visits: _Visits) -> Piece:
     """Where the rows of a batch are staged."""
     parts = []
-    plain = True
     for begin, end in plan.batch_rows(number):
         at = begin
         while at < end:
@@ -89,12 +88,26 @@ def _piece(plan: RankPlan, number: int, visits: _Visits) -> Piece:
             place, low, high, factor = plan.window(visit.window).rows(at - start, stop - start)
             # What is staged of a stripe may begin after its first row.
             first = visit.first_rows[place]
-            plain = plain and factor is None
-            weight = np.ones(len(place), np.float32) if factor is None else factor
-            parts.append((visit.slots[place], low - first, high - first, weight))
+            parts.append(Piece(visit.slots[place], low - first, high - first, factor))
             at = stop
-    slots, low, high, factor = (np.concatenate([part[n] for part in parts]) for n in range(4))
-    return Piece(slots, low, high, None if plain else factor)
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _joined(parts: Sequence[Piece]) -> Piece:
+    factor = None
+    if any(part.factor is not None for part in parts):
+        factor = np.concatenate(
+            [
+                np.ones(len(part.slots), np.float32) if part.factor is None else part.factor
+                for part in parts
+            ]
+        )
+    return Piece(
+        np.concatenate([part.slots for part in parts]),
+        np.concatenate([part.begin for part in parts]),
+        np.concatenate([part.end for part in parts]),
+        factor,
+    )
 
 
 @dataclass(slots=True)

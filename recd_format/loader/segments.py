@@ -25,12 +25,15 @@ class StripeInfo:
         Rows of it that are wanted.
     continues : bool
         True where its first session began in the stripe before.
+    whole : bool
+        All its rows are wanted, with no factor: in file order they need no look at its sessions.
     """
 
     file: int
     stripe: int
     rows: int
     continues: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ class Segments:
         offsets = np.asarray(session_offsets, np.int64)
         sessions = len(offsets) - 1
         return cls(offsets[:-1], offsets[1:], np.arange(sessions), None, sessions)
+
+    @classmethod
+    def unseen(cls, rows: int) -> Segments:
+        """Return all rows of a stripe, its sessions not told apart."""
+        return cls(np.zeros(1, np.int64), np.array([rows]), np.zeros(1, np.int64))
 
     @property
     def num_rows(self) -> int:

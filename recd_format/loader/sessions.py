@@ -6,9 +6,9 @@ keys, order keys or labels, of one stripe at a time.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from recd_format.api.file import RecdFile
 from recd_format.errors import RecdInputError
-from recd_format.format.schema import Kind
+from recd_format.format.schema import Kind, Shape
 from recd_format.jagged import session_ids
 from recd_format.loader.options import LoaderOptions
 from recd_format.loader.segments import Segments, StripeInfo
@@ -32,7 +32,10 @@ from recd_format.reader.data import FieldData, StripeData
 from recd_format.reader.expand import unique_column
 from recd_format.reader.file import FileReader
 
-__all__ = ["StripeSessions"]
+__all__ = ["OPEN_FILES", "StripeSessions"]
+
+# Files that stay open between reads; of more, each is closed after its turn.
+OPEN_FILES = 32
 
 # Session tables of stripes that are kept: windows that overlap ask for some twice.
 _KEPT = 64
@@ -75,7 +78,8 @@ class StripeSessions:
         )
         self._infos: list[StripeInfo] | None = None
         self._chosen: list[Segments] = []
-        self._kept: OrderedDict[int, Segments] = OrderedDict()
+        # Plans are asked in the thread of batches and by the caller: this needs no lock.
+        self._whole = lru_cache(_KEPT)(self._read_whole)
 
     def session_key(self, file: int) -> int:
         """Field of a file's session key."""
@@ -94,6 +98,7 @@ class StripeSessions:
                     if self._selects
                     else int(self._readers[file].stripe_rows[stripe]),
                     self._readers[file].continues(stripe),
+                    not self._selects,
                 )
                 for number, (file, stripe) in enumerate(self._all)
             ]
@@ -104,15 +109,15 @@ class StripeSessions:
         if self._selects:
             self.stripes()
             return self._chosen[number]
-        if number not in self._kept:
-            file, stripe = self._all[number]
-            reader = self._readers[file]
-            data = reader.read_stripe(stripe, reader.project([]))
-            self._kept[number] = Segments.whole(data.session_offsets)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(number)
-        return self._kept[number]
+        return self._whole(number)
+
+    def _read_whole(self, number: int) -> Segments:
+        file, stripe = self._all[number]
+        reader = self._readers[file]
+        data = reader.read_stripe(stripe, reader.project([]))
+        if len(self._readers) > OPEN_FILES:
+            reader.close()
+        return Segments.whole(data.session_offsets)
 
     def _select_all(self) -> list[Segments]:
         options = self._options
@@ -150,7 +155,7 @@ class StripeSessions:
     def _keys_of(self, file: int, reader: FileReader) -> list[_Keys]:
         options = self._options
         key = self.session_key(file)
-        order = None if options.time_range is None else _only(reader, Kind.ORDER_KEY)
+        order = None if options.time_range is None else _order_key(reader)
         downsample = options.downsample
         label = None if downsample is None else _label(reader, downsample.label)
         wanted = sorted({field for field in (key, order, label) if field is not None})
@@ -185,6 +190,17 @@ def _only(reader: FileReader, kind: Kind) -> int:
         word = kind.name.lower()
         raise RecdInputError(f"{reader.name} has no {word}, which time_range needs")
     return found[0]
+
+
+def _order_key(reader: FileReader) -> int:
+    index = _only(reader, Kind.ORDER_KEY)
+    field = reader.schema.fields[index]
+    if field.shape is not Shape.SCALAR:
+        raise RecdInputError(
+            f"{reader.name}: time_range looks at {field.name!r}, an order key of text: expected "
+            "one of numbers, dates or times"
+        )
+    return index
 
 
 def _label(reader: FileReader, name: str) -> int:

@@ -51,12 +51,15 @@ class Share:
         first, last = (self.first + int(at) for at in self.windows[window : window + 2])
         return tuple(self.boundaries.order.stripes[first:last].tolist())
 
-    def segments(self, window: int) -> list[Segments]:
-        """Return the share's segments of each of a window's stripes."""
+    def segments(self, window: int, *, sessions: bool) -> list[Segments]:
+        """Return the share's segments of each of a window's stripes.
+
+        `sessions`: told apart by session, also where that takes a look at the stripe.
+        """
         found = []
         offsets = self.boundaries.order.offsets
         for place in range(*(self.first + int(at) for at in self.windows[window : window + 2])):
-            segments = self.boundaries.segments(place)
+            segments = self.boundaries.segments(place, sessions=sessions)
             begin, end = int(offsets[place]), int(offsets[place + 1])
             if begin < self.begin or end > self.end:
                 segments = segments.cut(max(self.begin - begin, 0), min(self.end, end) - begin)

@@ -30,8 +30,8 @@ __all__ = ["FeatureEntry", "GroupEntry", "StagedStripe", "stage"]
 class FeatureEntry:
     """Columns of the table of a staged stripe's features."""
 
-    VALUES, NUM_VALUES, LENGTHS, STARTS, OFFSETS, WEIGHTS, WIDTH = range(7)
-    SIZE = 7
+    VALUES, NUM_VALUES, LENGTHS, STARTS, OFFSETS, WEIGHTS, WIDTH, ENTRIES, NUM_ENTRIES = range(9)
+    SIZE = 9
 
 
 class GroupEntry:
@@ -50,6 +50,8 @@ _OF_TABLE = np.array(
         FeatureEntry.STARTS,
         FeatureEntry.WEIGHTS,
         FeatureEntry.WIDTH,
+        FeatureEntry.ENTRIES,
+        FeatureEntry.NUM_ENTRIES,
     ]
 )
 # Lent again once a stripe is done: fresh memory faults in every page.
@@ -191,6 +193,8 @@ def _entry(rows: UniqueRows) -> tuple[int, ...]:
         0,
         0 if weights is None else _address(weights),
         rows.width if lengths is None else 0,
+        0,
+        0,
     )
 
 

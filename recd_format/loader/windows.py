@@ -32,7 +32,8 @@ class WindowPlan:
     factor : ndarray of float32, shape [n], or None
         What the rows' weights are multiplied by; None: 1.
     session : ndarray of int64, shape [n]
-        Number in the stripe of the session of the range's first row.
+        Number in the stripe of the session of the range's first row; 0 where rows are in file
+        order and all are wanted, when sessions are not looked at.
     row_offsets : ndarray of int64, shape [n + 1]
         Rows of the window before each range.
     """
@@ -93,7 +94,7 @@ def ordered_segments(
     share: Share, window: int, options: LoaderOptions, epoch: int
 ) -> OrderedSegments:
     """Return the segments of a window: runs of sessions shuffled, or as they are in the files."""
-    segments = _in_file_order(share, window)
+    segments = _in_file_order(share, window, sessions=options.shuffle)
     if not options.shuffle or options.mix == "rows":
         return segments
     first = np.flatnonzero(_run_starts(segments, options.shuffle_run))
@@ -119,8 +120,8 @@ def _turn(
     return permutation(count, options.seed, epoch, purpose, row)
 
 
-def _in_file_order(share: Share, window: int) -> OrderedSegments:
-    stripes = share.segments(window)
+def _in_file_order(share: Share, window: int, *, sessions: bool) -> OrderedSegments:
+    stripes = share.segments(window, sessions=sessions or share.joined is not None)
     lengths = np.array([len(part.begin) for part in stripes])
     begin, end, session = (
         np.concatenate(arrays)

@@ -84,9 +84,10 @@ class StripeTable:
     ----------
     row_of_field : ndarray of int64, shape [fields of the file]
         Row of `fields`; -1 for fields that were not read.
-    fields : ndarray of int64, shape [fields read, 6]
+    fields : ndarray of int64, shape [fields read, 8]
         Addresses and sizes: values, number of values, lengths, starts, weights, width (0 where
-        there are lengths).
+        there are lengths), entries, number of entries. Where there are entries, of 8 bytes,
+        values are uint32 numbers of them; no other wide field has values of less than 8 bytes.
     value_types, weight_types : ndarray of int64, shape [fields read]
         Types of values and weights in the file; 0 for no weights.
     wide : ndarray of bool, shape [fields read]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
-from recd_format.codec import BATCH_CHAINS, DESCRIPTOR, decode, decode_many
+from recd_format.codec import BATCH_CHAINS, CODED, DESCRIPTOR, decode, decode_many
 from recd_format.codec.base import BatchError, Chain, CodecId
 from recd_format.constants import Limits
 from recd_format.errors import Location, Reason, RecdFormatError
@@ -149,11 +149,15 @@ class Decoded:
     arena : ndarray of uint8, 64-byte aligned
     begin, end : ndarray of int64, shape [records]
         Where in `arena` the values of each stream begin and end; -1 for streams not decoded.
+    entries, num_entries : ndarray of int64, shape [records]
+        Of streams that were decoded to codes: where their dictionary begins, and its values; -1.
     """
 
     arena: NDArray[np.uint8]
     begin: NDArray[np.int64]
     end: NDArray[np.int64]
+    entries: NDArray[np.int64]
+    num_entries: NDArray[np.int64]
 
     def values(self, number: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return the values of stream `number` as a view."""
@@ -166,6 +170,7 @@ def decode_streams(
     begin: NDArray[np.int64],
     end: NDArray[np.int64],
     wide: NDArray[np.bool_] | None = None,
+    coded: NDArray[np.bool_] | None = None,
 ) -> Decoded:
     """Decode values ``begin:end`` of each of the streams `chosen`: one kernel call, and one call
     for each stream of a general-purpose compressor.
@@ -181,6 +186,9 @@ def decode_streams(
     wide : ndarray of bool, shape [records], or None
         Streams whose integers, of any width, are decoded to 8 bytes (sign- or zero-extended);
         those and their dictionaries.
+    coded : ndarray of bool, shape [records], or None
+        Streams of the chain DICTIONARY, BITPACK that are decoded to codes of 4 bytes: whoever
+        copies values on looks them up then.
 
     Raises
     ------
@@ -188,9 +196,9 @@ def decode_streams(
         ENCODING, DICTIONARY, RANGE: a stream does not decode. LIMIT: all would have more than
         `stripe_bytes`.
     """
-    span_begin, span_end = np.full((2, len(streams.records)), -1, np.int64)
+    span_begin, span_end, entries, num_entries = np.full((4, len(streams.records)), -1, np.int64)
     if not len(chosen):
-        return Decoded(aligned_empty(0), span_begin, span_end)
+        return Decoded(aligned_empty(0), span_begin, span_end, entries, num_entries)
     dictionaries, owned = _dictionaries_of(streams, chosen)
     numbers = np.concatenate([chosen, dictionaries])
     records = streams.records[numbers]
@@ -201,6 +209,10 @@ def decode_streams(
     if wide is not None:
         sizes = np.where(_IS_INTEGER[types] & wide[numbers], 8, stored_sizes)
     own = len(chosen)
+    as_codes = np.zeros(len(numbers), np.bool_)
+    if coded is not None:
+        as_codes[:own] = coded[chosen]
+        sizes = np.where(as_codes, 4, sizes)
     table = np.zeros(len(numbers), DESCRIPTOR)
     table["source"] = streams.positions[numbers]
     table["stored"] = records["stored"]
@@ -230,7 +242,7 @@ def decode_streams(
         np.ascontiguousarray(records["chain"]).view("<u4").reshape(-1), return_inverse=True
     )
     kinds = [BATCH_CHAINS.get(_chain_of(chain), -1) for chain in chains.tolist()]
-    table["kind"] = np.array(kinds, np.int64)[chain_of]
+    table["kind"] = np.where(as_codes, CODED, np.array(kinds, np.int64)[chain_of])
     batched = table["kind"] >= 0
     # Dictionaries first: other chains gather from what they decode to.
     order = np.roll(np.arange(len(numbers)), len(numbers) - own)
@@ -246,7 +258,10 @@ def decode_streams(
     decode_singles(row for row in singles if row < own)
     span_begin[chosen] = starts[:own]
     span_end[chosen] = (starts + used)[:own]
-    return Decoded(arena, span_begin, span_end)
+    holders = np.flatnonzero(as_codes[:own])
+    entries[chosen[holders]] = table["dictionary"][holders]
+    num_entries[chosen[holders]] = table["dictionary_count"][holders]
+    return Decoded(arena, span_begin, span_end, entries, num_entries)
 
 
 _DICTIONARY = int(CodecId.DICTIONARY)

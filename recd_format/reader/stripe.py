@@ -50,6 +50,7 @@ _DICTIONARIES = kind_mask(StreamKind.DICTIONARY, StreamKind.WEIGHT_DICTIONARY)
 _WIDENED = kind_mask(StreamKind.VALUES, StreamKind.DICTIONARY)
 _JAGGED = (int(Shape.LIST), int(Shape.WEIGHTED_LIST))
 _BOOL = int(ValueType.BOOL)
+_CODED_CHAIN = (int(CodecId.DICTIONARY), int(CodecId.BITPACK))
 _INT32_MAX = (1 << 31) - 1
 _UINT32, _INT32, _BOOLEAN = np.dtype("<u4"), np.dtype("<i4"), np.dtype("?")
 _SIZES = np.zeros(max(ValueType) + 1, np.int64)
@@ -94,8 +95,10 @@ class _StripeDecoder:
         self.is_reference = records["chain"][:, 0] == int(CodecId.LIST_AT)
         self.sizes = _SIZES[streams.types]
         self.wide = None if wide_fields is None else self._wide(wide_fields)
+        self.coded = None
         if self.wide is not None:
-            self.sizes = np.where(self.wide, 8, self.sizes)
+            self.coded = self._coded()
+            self.sizes = np.where(self.coded, 4, np.where(self.wide, 8, self.sizes))
         self.sessions = self.counts[int(self._find(np.array([ROWS_OWNER]), _SESSION_ROWS)[0])]
         # Unique rows wanted of each group, and its inverse lookup: none, until it is found.
         self.low = np.full(schema.num_groups, begin, np.int64)
@@ -114,6 +117,17 @@ class _StripeDecoder:
         wide: NDArray[np.bool_] = of_field & chosen & _INTEGERS[self.streams.types]
         return wide
 
+    def _coded(self) -> NDArray[np.bool_]:
+        """Streams that are decoded to the codes of their dictionary: wide ones that would
+        otherwise be written in full and be copied once more. Not those with nulls, whose values
+        are looked at."""
+        chain = self.streams.records["chain"]
+        is_coded = (chain[:, :2] == _CODED_CHAIN).all(1) & (chain[:, 2] == 0)
+        masked = self.owners[self.kinds == _VALIDITY]
+        is_values = (self.kinds == _VALUES) & ~np.isin(self.owners, masked)
+        coded: NDArray[np.bool_] = is_coded & is_values & self.wide
+        return coded
+
     def _dtype(self, number: int) -> np.dtype[Any]:
         """Dtype that a stream of values is decoded to."""
         dtype = value_dtype(int(self.streams.types[number]))
@@ -130,12 +144,16 @@ class _StripeDecoder:
 
     def _decode_all(self, chosen: NDArray[np.int64]) -> Decoded:
         begin = np.zeros(len(chosen), np.int64)
-        return decode_streams(self.streams, chosen, begin, self.counts[chosen], self.wide)
+        return decode_streams(
+            self.streams, chosen, begin, self.counts[chosen], self.wide, self.coded
+        )
 
     def _decode(
         self, chosen: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int64]
     ) -> Decoded:
-        return self.everything or decode_streams(self.streams, chosen, begin, end, self.wide)
+        return self.everything or decode_streams(
+            self.streams, chosen, begin, end, self.wide, self.coded
+        )
 
     def session_offsets(self) -> NDArray[np.int64]:
         number = int(self._find(np.array([ROWS_OWNER]), _SESSION_ROWS)[0])
@@ -348,7 +366,7 @@ class _StripeDecoder:
         elif self.values_begin[row] < 0:
             found = _NOT_YET
         else:
-            found = self.third.values(values, self._dtype(values))
+            found = self._values(values)
         return FieldData(
             group=group,
             values=found,
@@ -359,11 +377,21 @@ class _StripeDecoder:
             validity=None if validity < 0 else self.second.values(validity, _BOOLEAN),
         )
 
+    def _values(self, number: int) -> NDArray[Any]:
+        """Values of a stream; looked up where they are codes."""
+        dtype = self._dtype(number)
+        first = int(self.third.entries[number])
+        if first < 0:
+            return self.third.values(number, dtype)
+        end = first + int(self.third.num_entries[number]) * dtype.itemsize
+        entries: NDArray[Any] = self.third.arena[first:end].view(dtype)
+        return entries[self.third.values(number, _UINT32)]
+
     def _table(self) -> StripeTable:
         """The same as addresses."""
         second, third = (_address(part.arena) for part in (self.second, self.third))
         values, weights = self.values_stream, self.weights_stream
-        sizes = self.sizes[values]
+        sizes, entries = self.sizes[values], self.third.entries[values]
         fields = np.stack(
             [
                 third + self.values_begin,
@@ -372,6 +400,8 @@ class _StripeDecoder:
                 np.where(self.starts_stream >= 0, second + self.first_byte[self.starts_stream], 0),
                 np.where(weights >= 0, third + self.third.begin[weights], 0),
                 np.where(self.jagged, 0, self.width),
+                np.where(entries >= 0, third + entries, 0),
+                self.third.num_entries[values],
             ],
             axis=1,
         )

@@ -22,7 +22,7 @@ from recd_format.torch.form import BatchForm
 from recd_format.torch.progress import Progress, is_worker_state
 from recd_format.torch.reading import batches_left, wrapper_of
 from recd_format.torch.sharding import Sharding, Share
-from recd_format.torch.worker import errors_as_text
+from recd_format.torch.text_errors import errors_as_text
 
 __all__ = ["RecdIterableDataset"]
 

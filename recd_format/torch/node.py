@@ -9,6 +9,7 @@ from recd_format.errors import RecdInputError
 from recd_format.loader.options import LoaderOptions
 from recd_format.torch.batch import RecdBatch
 from recd_format.torch.dataset import RecdIterableDataset
+from recd_format.torch.text_errors import errors_as_text
 
 try:
     from torchdata.nodes import BaseNode
@@ -61,7 +62,9 @@ class RecdNode(BaseNode):  # type: ignore[misc]
     def next(self) -> RecdBatch:
         """Return the next batch; StopIteration ends the epoch."""
         assert self._batches is not None
-        return next(self._batches)
+        # This may be a thread of a Prefetcher.
+        with errors_as_text():
+            return next(self._batches)
 
     def get_state(self) -> dict[str, Any]:
         """Return the state after the batch given last."""

@@ -47,7 +47,7 @@ class SharedNumbers:
         self.array: NDArray[np.int64] = np.frombuffer(memory, np.int64)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        handle = reduction.DupFd(self._descriptor)  # type: ignore[no-untyped-call]
+        handle = reduction.DupFd(self._descriptor)
         return (_attached, (handle, len(self.array)))
 
 

@@ -308,9 +308,7 @@ def _numbers(array: pa.Array, role: Role) -> NDArray[Any]:
         return values.astype(np.float32)
 
 
-def expected_rows(
-    tables: Sequence[pa.Table], schema: BatchSchema
-) -> Mapping[str, Rows]:
+def expected_rows(tables: Sequence[pa.Table], schema: BatchSchema) -> Mapping[str, Rows]:
     """Each feature's rows of several files, in file order."""
     return {
         feature.name: joined(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import recd_format as recd
 from recd_format.errors import RecdFormatError, RecdInputError
 from recd_format.jagged import Column, session_ids
 from recd_format.loader import loader as loader_module
+from recd_format.loader import sessions as sessions_module
 from recd_format.loader.cursor import resume_point
 from recd_format.loader.layout import BatchBuffer
 from recd_format.loader.loader import Loader
@@ -86,7 +87,9 @@ class Opened:
         assert list(found) == [feature.name for feature in self.loader.schema.features]
         for name, rows in found.items():
             assert_rows(self.rows[name].take(index), rows, name)
-        runs = [(key, len(list(run))) for key, run in groupby(self.parts[i] for i in index)]
+        runs = [
+            (key, len(list(run))) for key, run in itertools.groupby(self.parts[i] for i in index)
+        ]
         layout = batch.layout()
         assert layout.session_rows.of(batch.data).tolist() == [rows for _, rows in runs]
         assert (
@@ -415,7 +418,9 @@ def test_unique_rows_are_not_repeated(tmp_path: Path) -> None:
 def test_windows_stay_windows(tmp_path: Path) -> None:
     # Values of a batch are timelines, not the lists that slide over them.
     rows = 96
-    lists = pa.array([list(range(100 * (i // 32) + i, 100 * (i // 32) + i + 20)) for i in range(rows)])
+    lists = pa.array(
+        [list(range(100 * (i // 32) + i, 100 * (i // 32) + i + 20)) for i in range(rows)]
+    )
     table = small_log(rows, hist=lists, session=np.arange(rows) // 32)
     path = tmp_path / "a.recd"
     path.write_bytes(write(table, dedup={"hist": "window"}, stripe_rows=32))
@@ -452,7 +457,8 @@ def test_a_stripe_is_decoded_only_where_it_is_needed(
 
 def test_files_beyond_the_open_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Each file is closed after its turn, while other threads may read it.
-    monkeypatch.setattr(loader_module, "_OPEN_FILES", 1)
+    monkeypatch.setattr(loader_module, "OPEN_FILES", 1)
+    monkeypatch.setattr(sessions_module, "OPEN_FILES", 1)
     rows = []
     for number in range(5):
         table = small_log(40).set_column(2, "row", pa.array(np.arange(40) + 40 * number))
@@ -460,6 +466,11 @@ def test_files_beyond_the_open_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         rows += (np.arange(40) + 40 * number).tolist()
     loader = Loader(tmp_path, LoaderOptions(batch_size=7, shuffle=True, threads=2, window=3))
     assert len(loader.names) == 5
+    loader.rank_plan(0, 1, 2).window(0)
+    whole = Loader(tmp_path, LoaderOptions(batch_size=7, shuffle=True, cut_sessions=False))
+    assert whole.rank_plan(0, 0, 1).num_batches > 1
+    for reader in (*loader._readers, *whole._readers):
+        assert reader.source._handle is None  # type: ignore[attr-defined]
     assert sorted(rows_of(loader.run(0))) == rows
     loader.close()
     assert sorted(rows_of(loader.run(1))) == rows
@@ -522,11 +533,11 @@ def test_damage_is_raised_where_it_is_and_ends_the_threads(tmp_path: Path) -> No
     before = set(threading.enumerate())
     for threads in (0, 1, 2):
         loader = Loader(path, LoaderOptions(batch_size=8, threads=threads))
-        found = []
+        run = loader.run(0)
+        assert rows_of(itertools.islice(run, 6)) == list(range(48))
         with pytest.raises(RecdFormatError, match="stripe 6"):
-            for batch in loader.run(0):
-                found += expand_batch(batch)["row"].values.tolist()
-        assert found == list(range(48))
+            next(run)
+        assert list(run) == []
     assert set(threading.enumerate()) == before
 
 
@@ -557,10 +568,9 @@ def test_what_there_is_not(tmp_path: Path) -> None:
         ({"downsample": Downsample("clicks", 0.5)}, "no column 'clicks'"),
     ):
         with pytest.raises(RecdInputError, match=message):
-            loader = Loader(path, LoaderOptions(**options))
-            loader.rank_plan(0, 0, 1)
+            Loader(path, LoaderOptions(**options)).rank_plan(0, 0, 1)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(RecdInputError, match="no file ending in .recd"):
-        (tmp_path / "empty").mkdir()
         Loader(tmp_path / "empty", LoaderOptions())
     with pytest.raises(RecdInputError, match="missing.recd"):
         Loader(tmp_path / "missing.recd", LoaderOptions())
@@ -610,9 +620,10 @@ def test_fingerprints(tmp_path: Path) -> None:
         assert other.fingerprint != base.fingerprint, changes
     other_file = small_file(tmp_path / "b.recd", 61)
     assert Loader(other_file, LoaderOptions()).fingerprint != base.fingerprint
-    assert Loader([path, other_file], LoaderOptions()).fingerprint != Loader(
-        [other_file, path], LoaderOptions()
-    ).fingerprint
+    assert (
+        Loader([path, other_file], LoaderOptions()).fingerprint
+        != Loader([other_file, path], LoaderOptions()).fingerprint
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is different in a DataLoader worker: errors travel as text."""
+"""Errors that travel as text: from DataLoader workers, and from torchdata's threads."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 from recd_format.errors import Location, Reason, RecdFormatError
 
-__all__ = ["InWorkerFormatError", "errors_as_text"]
+__all__ = ["TextFormatError", "errors_as_text"]
 
 
-class InWorkerFormatError(RecdFormatError):
-    """A RecdFormatError from a DataLoader worker.
+class TextFormatError(RecdFormatError):
+    """A RecdFormatError that can be made again of its text alone.
 
-    A DataLoader carries the class of an error and its text to the main process, and makes a new
-    one there from the text alone. The reason is read from it; the location is in the text.
+    torch carries the class of an error and its text to where batches are awaited, and makes a new
+    one there of these two. The reason is read from the text, in which the location stands too.
 
     Parameters
     ----------
     message : str
-        Text of the error, or the worker's traceback with that text at its end.
+        Text of the error, or a traceback with that text at its end.
     """
 
     def __init__(self, message: str) -> None:
@@ -38,10 +38,12 @@ class InWorkerFormatError(RecdFormatError):
 
 @contextmanager
 def errors_as_text() -> Iterator[None]:
-    """Have a RecdFormatError raised as one that is nothing but text."""
+    """Raise a RecdFormatError as one that may travel."""
     try:
         yield
-    except InWorkerFormatError:
+    except TextFormatError:
         raise
     except RecdFormatError as error:
-        raise InWorkerFormatError(str(error)) from error
+        text = TextFormatError(str(error))
+        text.location = error.location
+        raise text from error
