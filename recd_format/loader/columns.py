@@ -82,13 +82,17 @@ class BatchSchema:
 
     def of_role(self, role: Role) -> range:
         """Numbers of the features of one role."""
-        roles = self.roles
-        return range(int(np.searchsorted(roles, role)), int(np.searchsorted(roles, role, "right")))
+        return self._of_role[role]
 
     def slice_of(self, role: Role) -> slice:
         """The same as a slice."""
-        numbers = self.of_role(role)
+        numbers = self._of_role[role]
         return slice(numbers.start, numbers.stop)
+
+    @cached_property
+    def _of_role(self) -> dict[Role, range]:
+        bounds = np.searchsorted(self.roles, np.arange(len(Role) + 1)).tolist()
+        return {role: range(bounds[role], bounds[role + 1]) for role in Role}
 
     @cached_property
     def roles(self) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from recd_format.constants import Limits
 from recd_format.dedup.gather import take_ranges
 from recd_format.errors import RecdInputError
 from recd_format.torch import _kernels
+from recd_format.torch._tensors import empty
 
 __all__ = [
     "JaggedRows",
@@ -124,7 +125,7 @@ def take(rows: JaggedRows, picks: Picks, names: tuple[str, ...], total: int | No
 
 def take_cpu(rows: JaggedRows, picks: Picks, names: tuple[str, ...]) -> Taken:
     """`take` with Numba kernels."""
-    lengths = torch.empty(int(picks.counts.sum()), dtype=torch.int32)
+    lengths = empty(int(picks.counts.sum()), torch.int32)
     counts = np.empty(len(names), np.int64)
     picked = array_of(picks.rows)
     source_lengths = array_of(rows.lengths)
@@ -135,7 +136,7 @@ def take_cpu(rows: JaggedRows, picks: Picks, names: tuple[str, ...]) -> Taken:
     total = _capped(int(counts.sum()))
 
     def gather(values: torch.Tensor) -> torch.Tensor:
-        out = torch.empty(total, dtype=values.dtype)
+        out = empty(total, values.dtype)
         bad = _kernels.gather_values(
             _words(values), source_lengths, array_of(rows.sources), rows.key_rows,
             rows.end_to_end, picks.begin, picks.counts, picked, _words(out),
@@ -194,7 +195,7 @@ def row_sources(
     window : ndarray of int64, shape [F]
         Where in `starts` those of a key begin; -1 where its rows lie end to end.
     """
-    sources = torch.empty(lengths.numel(), dtype=torch.int64)
+    sources = empty(lengths.numel(), torch.int64)
     bad = _kernels.row_sources(
         array_of(lengths), array_of(starts), key_rows, key_values, window, sources.numpy()
     )

@@ -7,8 +7,11 @@ from typing import Any, TypeVar
 
 import torch
 
-__all__ = ["Record", "on_stream", "owned"]
+from recd_format.io import BufferPool
 
+__all__ = ["Record", "empty", "on_stream", "owned"]
+
+_MEMORY = BufferPool()
 T = TypeVar("T")
 R = TypeVar("R", bound="Record")
 
@@ -44,6 +47,15 @@ class Record:
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} does not change once made: {name}")
+
+
+def empty(count: int, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor on the CPU, 1-D, of memory that is lent again once nobody refers to it.
+
+    Fresh memory for every batch would fault in every page anew.
+    """
+    memory = _MEMORY.take(count * dtype.itemsize)
+    return torch.from_numpy(memory).view(dtype)
 
 
 def on_stream(stream: Any, *tensors: torch.Tensor | None) -> None:

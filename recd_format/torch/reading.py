@@ -70,7 +70,9 @@ def _placed(run: Iterator[BatchBuffer], form: BatchForm, progress: Progress) -> 
     # The loader is told what this worker has to give; the cursor is to tell of the whole rank.
     for number, batch in enumerate(run, progress.given + 1):
         cursor = progress.cursor(batch.cursor.batch, number)
-        yield RecdBatch.of(form, replace(batch, cursor=cursor))
+        placed = replace(batch, cursor=cursor).with_layout(batch.layout())
+        yield RecdBatch.of(form, placed)
+        del placed
         del batch
 
 
