@@ -385,7 +385,8 @@ class _StripeDecoder:
             return self.third.values(number, dtype)
         end = first + int(self.third.num_entries[number]) * dtype.itemsize
         entries: NDArray[Any] = self.third.arena[first:end].view(dtype)
-        return entries[self.third.values(number, _UINT32)]
+        values: NDArray[Any] = entries[self.third.values(number, _UINT32)]
+        return values
 
     def _table(self) -> StripeTable:
         """The same as addresses."""
