@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -206,11 +206,12 @@ class LoaderOptions:
         return replace(self, **changes)
 
 
-def _names(what: str, names: Sequence[str] | None) -> tuple[str, ...] | None:
+def _names(what: str, names: Iterable[str] | None) -> tuple[str, ...] | None:
     if names is None:
         return None
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    found = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else None
+    if found is None or not all(isinstance(name, str) for name in found):
         raise RecdInputError(f"{what}={names!r}: expected a list of names")
-    if len(set(names)) != len(names):
-        raise RecdInputError(f"{what}={list(names)!r}: a name is there twice")
-    return tuple(names)
+    if len(set(found)) != len(found):
+        raise RecdInputError(f"{what}={list(found)!r}: a name is there twice")
+    return found

@@ -67,7 +67,7 @@ class RecdBatch:
         self.__dict__.update(known)
 
     @classmethod
-    def of(cls, form: BatchForm, batch: BatchBuffer) -> RecdBatch:
+    def of(cls, form: BatchForm, batch: BatchBuffer, buffer: Any = None) -> RecdBatch:
         """Make a batch of what a loader gives; nothing is copied.
 
         Parameters
@@ -76,12 +76,15 @@ class RecdBatch:
             Of the loader's schema.
         batch
             What the loader gave.
+        buffer : Tensor of uint8 or None
+            The tensor that its memory is of, if it is one's.
         """
         header = _Header(
             batch.num_rows, batch.num_sessions, batch.unique, batch.values, batch.identity,
             batch.monotone, batch.meta, batch.cursor,
         )  # fmt: skip
-        return cls(form, torch.from_numpy(batch.data), header, _layout=batch.layout())
+        tensor = torch.from_numpy(batch.data) if buffer is None else buffer
+        return cls(form, tensor, header, _layout=batch.layout())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (RecdBatch, (self._form, self._buffer, self._header))

@@ -19,9 +19,11 @@ import recd_format as recd
 from recd_format.dedup.plan import GroupPlan, Plan
 from recd_format.dedup.reference import Reference
 
-__all__ = ["File", "Spec", "files", "session_files", "write"]
+__all__ = ["NARROW", "File", "Spec", "files", "session_files", "write"]
 
 INTS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+# Those that int32 holds.
+NARROW = ["int8", "int16", "int32", "uint8", "uint16"]
 FLOATS = ["float16", "float32", "float64"]
 _JAGGED = ("ids", "scored", "floats")
 _ROW = "row"
@@ -64,13 +66,18 @@ def write(table: pa.Table, **options: Any) -> bytes:
 
 
 @st.composite
-def files(draw: st.DrawFn, *, most: int = 3, max_rows: int = 30) -> list[File]:
-    """Some files with the same columns, of which all but the first may lack some."""
+def files(
+    draw: st.DrawFn, *, most: int = 3, max_rows: int = 30, ints: Sequence[str] = INTS
+) -> list[File]:
+    """Some files with the same columns, of which all but the first may lack some.
+
+    ints: types that ids may have.
+    """
     specs = draw(_specs())
     found, row = [], 0
     for number in range(draw(st.integers(1, most))):
         present = [s for s in specs if number == 0 or s.name == _ROW or draw(_usually())]
-        made = draw(_file(present, row, max_rows))
+        made = draw(_file(present, row, max_rows, ints))
         found.append(made)
         row += made.table.num_rows
     return found
@@ -79,7 +86,7 @@ def files(draw: st.DrawFn, *, most: int = 3, max_rows: int = 30) -> list[File]:
 @st.composite
 def session_files(draw: st.DrawFn, *, max_rows: int = 30) -> File:
     """One file."""
-    return draw(_file(draw(_specs()), 0, max_rows))
+    return draw(_file(draw(_specs()), 0, max_rows, INTS))
 
 
 def _usually() -> st.SearchStrategy[bool]:
@@ -130,7 +137,9 @@ class _Shape:
 
 
 @st.composite
-def _file(draw: st.DrawFn, specs: Sequence[Spec], first_row: int, max_rows: int) -> File:
+def _file(
+    draw: st.DrawFn, specs: Sequence[Spec], first_row: int, max_rows: int, ints: Sequence[str]
+) -> File:
     lengths = draw(st.lists(st.integers(1, 9), min_size=1, max_size=max(1, max_rows // 4)))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     count = np.array(lengths, np.int64)
@@ -144,7 +153,7 @@ def _file(draw: st.DrawFn, specs: Sequence[Spec], first_row: int, max_rows: int)
     windowed: list[str] = []
     references: list[Reference] = []
     for spec in specs:
-        _add_column(draw, spec, shape, first_row, columns, options, windowed, references)
+        _add_column(draw, spec, shape, ints, first_row, columns, options, windowed, references)
     options["stripe_rows"] = draw(st.sampled_from([1, 5, 12, 1000]))
     options["profile"] = draw(st.sampled_from(["gpu", "balanced", "small"]))
     dedup = draw(st.sampled_from(["auto", "none", "adjacent", "full", "stripe", "plan", "plan"]))
@@ -199,6 +208,7 @@ def _add_column(
     draw: st.DrawFn,
     spec: Spec,
     shape: _Shape,
+    ints: Sequence[str],
     first_row: int,
     columns: dict[str, pa.Array],
     options: dict[str, Any],
@@ -213,16 +223,16 @@ def _add_column(
     mask = random.random(rows) < nulls
     how = draw(st.sampled_from(["session", "session", "random", "constant", "windows"]))
     if spec.what in _JAGGED:
-        numbers = FLOATS if spec.what == "floats" else INTS
+        numbers = FLOATS if spec.what == "floats" else ints
         type_ = draw(st.sampled_from(numbers))
         weight = draw(st.sampled_from(FLOATS)) if spec.what == "scored" else None
         columns[name] = _lists(shape, type_, weight, how, mask, draw(st.booleans()))
         if how == "windows" and not mask.any():
             windowed.append(name)
     elif spec.what == "id":
-        columns[name] = _scalars(shape, draw(st.sampled_from(INTS)), how, mask)
+        columns[name] = _scalars(shape, draw(st.sampled_from(ints)), how, mask)
     elif spec.what in ("item", "price", "amount"):
-        type_ = draw(st.sampled_from(FLOATS if spec.what == "price" else INTS))
+        type_ = draw(st.sampled_from(FLOATS if spec.what == "price" else ints))
         if spec.what == "amount":
             options["kinds"][name] = "dense"
         _add_reference(draw, name, type_, shape, mask, columns, references)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recd_format.loader.assemble import Assembler
 from recd_format.loader.options import LoaderOptions
 from tests.loader.expansion import assert_rows, check_batch, expand_batch, expected_rows, inverse_of
-from tests.loader.logs import files, write
+from tests.loader.logs import NARROW, files, write
 from tests.loader.staging import CURSOR, Stripes, piece
 
 
@@ -49,11 +49,13 @@ def put_some(draw: Any, stripes: Stripes, assembler: Assembler, scattered: bool)
 
 
 @settings(max_examples=150)
-@given(data=st.data(), logs=files(max_rows=24))
-def test_any_pieces(data: st.DataObject, logs: list[Any]) -> None:
+@given(data=st.data())
+def test_any_pieces(data: st.DataObject) -> None:
     draw = data.draw
-    scattered = draw(st.booleans())
-    stripes = Stripes([log.data() for log in logs], LoaderOptions())
+    scattered, narrow = draw(st.booleans()), draw(st.booleans())
+    logs = draw(files(max_rows=24, ints=NARROW) if narrow else files(max_rows=24))
+    options = LoaderOptions(id_dtype="int32" if narrow else "int64")
+    stripes = Stripes([log.data() for log in logs], options)
     expected = expected_rows(stripes.tables, stripes.columns.schema)
     assembler = Assembler(stripes.columns.schema)
     slots = put_some(draw, stripes, assembler, scattered)
