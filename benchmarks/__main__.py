@@ -1,4 +1,4 @@
-"""``python -m benchmarks storage | write | read | open [options] [--json FILE]``; none: all."""
+"""``python -m benchmarks NAME [options] [--json FILE]``; without a name: all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-_BENCHMARKS = ("storage", "write", "read", "open")
+_BENCHMARKS = (
+    "storage",
+    "write",
+    "read",
+    "open",
+    "loader",
+    "wide",
+    "mixing",
+    "memory",
+    "transforms",
+)
 
 
 def main(argv: list[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmarks.workloads import Workload
 
-__all__ = ["PROFILES", "Variant", "ablation_variants", "read_arrays", "read_rows", "write"]
+__all__ = [
+    "PROFILES",
+    "Variant",
+    "ablation_variants",
+    "batch_bytes",
+    "batches",
+    "groups",
+    "iterate",
+    "read_arrays",
+    "read_rows",
+    "write",
+]
 
 PROFILES = ("gpu", "balanced", "small")
 
@@ -65,6 +76,73 @@ def read_rows(path: str, columns: list[str] | None = None) -> Any:
 
     with recd.open(path) as file:
         return file.read(columns)
+
+
+def batches(path: str, **options: Any) -> Iterator[Any]:
+    """Batches of an epoch, as a training loop gets them; `options`: those of the loader."""
+    from recd_format.torch import RecdIterableDataset
+
+    return iter(RecdIterableDataset(path, **options))
+
+
+def iterate(path: str, *, written_out: bool = False, **options: Any) -> int:
+    """Take all batches of an epoch, opening included; return their rows.
+
+    With `written_out` every tensor of a batch is asked for: windows, which come as places in the
+    sessions' timelines, become plain values; dense features and labels get all their rows, and
+    session ids too where there are any of these.
+    """
+    from recd_format.torch import RecdIterableDataset
+
+    dataset = RecdIterableDataset(path, **options)
+    by_row = dataset.dense_names or dataset.label_names
+    rows = 0
+    for batch in dataset:
+        rows += batch.num_rows
+        if not written_out:
+            continue
+        for jagged in (batch.sparse_features, batch.idscore_features, batch.float_lists):
+            if jagged is not None:
+                jagged.values(), jagged.lengths()
+        if by_row:
+            _ = batch.dense_features, batch.labels, batch.session_ids
+    return rows
+
+
+def batch_bytes(path: str, **options: Any) -> list[tuple[int, int]]:
+    """Bytes of each batch of an epoch: as it comes, and with its windows written out.
+
+    As it comes it is one buffer, which goes to a device in one copy.
+    """
+    from recd_format.loader.loader import Loader
+    from recd_format.loader.options import LoaderOptions
+
+    loader = Loader(path, LoaderOptions(**options))
+    sizes = []
+    for batch in loader.run(0):
+        written = len(batch.data)
+        for part in batch.layout().jagged.values():
+            plain = int(part.lengths.of(batch.data).sum(dtype="int64"))
+            width = sum(_width(s) for s in (part.values, part.weights) if s is not None)
+            written += width * (plain - part.values.count) - _width(part.starts) * part.starts.count
+        sizes.append((len(batch.data), written))
+    return sizes
+
+
+def _width(section: Any) -> int:
+    return int(section.dtype.removeprefix("int").removeprefix("float")) // 8
+
+
+def groups(path: str, columns: Sequence[str]) -> list[list[str]]:
+    """`columns` by the dedup groups of the file."""
+    import recd_format as recd
+
+    with recd.open(path) as file:
+        found: dict[int, list[str]] = {}
+        for field in file.fields.fields:
+            if field.name in columns:
+                found.setdefault(field.group, []).append(field.name)
+    return list(found.values())
 
 
 def ablation_variants(log: Workload, plan: Any) -> list[Variant]:

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "facts"]
 
-_PACKAGES = ("recd-format", "numpy", "numba", "pyarrow", "vortex-data", "pylance")
+_PACKAGES = (
+    "recd-format",
+    "numpy",
+    "numba",
+    "pyarrow",
+    "torch",
+    "torchrec",
+    "vortex-data",
+    "pylance",
+)
 _EMPTY = "–"  # noqa: RUF001 (an en dash, in a table)
 
 

@@ -190,15 +190,15 @@ class RecdIterableDataset(IterableDataset):  # type: ignore[misc]
             Batches came from workers of a DataLoader, so this process cannot tell: there is
             `state_after`.
         """
-        progress = self._here().progress
+        progress, in_worker = self._here().progress, get_worker_info() is not None
+        if not in_worker and self._epochs.last_was_in_workers():
+            raise RecdInputError(
+                "state_dict() of a reader whose batches come from DataLoader workers: expected "
+                "state_after(batch), with the batch trained last, or a StatefulDataLoader"
+            )
         if progress is None:
-            if get_worker_info() is None and self._epochs.last_was_in_workers():
-                raise RecdInputError(
-                    "state_dict() of a reader whose batches come from DataLoader workers: expected "
-                    "state_after(batch), with the batch trained last, or a StatefulDataLoader"
-                )
             progress = self._begun(self._epochs.next())
-        return progress.state() if get_worker_info() is None else progress.worker_state()
+        return progress.worker_state() if in_worker else progress.state()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Have the next iteration go on where a state was taken; those after it are whole.
@@ -245,7 +245,9 @@ class RecdIterableDataset(IterableDataset):  # type: ignore[misc]
         return self._iterate() if get_worker_info() is None else self._iterate_in_worker()
 
     def _iterate(self) -> Iterator[RecdBatch]:
-        progress = self._begun(self._epochs.begin())
+        # A state that is refused stays to be resumed: nothing is begun before.
+        progress = self._begun(self._epochs.next())
+        self._epochs.begin()
         self._here().progress = progress
         yield from self._batches(progress)
 

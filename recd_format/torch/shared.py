@@ -23,7 +23,8 @@ class SharedNumbers:
 
     Not a shared tensor: a copy of one, in a process that was forked from one with OpenMP threads,
     never returns; and DataLoader pickles DataPipes with plain pickle, which copies tensors. Nor
-    an array of `multiprocessing`, which plain pickle refuses. It is pickled for a process that is being spawned, and only then.
+    an array of `multiprocessing`, which plain pickle refuses. It is pickled for a process that is
+    being spawned, and only then.
 
     Parameters
     ----------

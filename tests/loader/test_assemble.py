@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,21 +11,63 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from recd_format.loader.assemble import Assembler
+from recd_format.loader.columns import ABSENT
+from recd_format.loader.layout import BatchBuffer
 from recd_format.loader.options import LoaderOptions
+from recd_format.loader.stage import StagedStripe
 from tests.loader.expansion import assert_rows, check_batch, expand_batch, expected_rows, inverse_of
 from tests.loader.logs import NARROW, files, write
 from tests.loader.staging import CURSOR, Stripes, piece
 
+# (slot, begin, end) of each.
+Pieces = list[tuple[int, int, int]]
+UNIQUE = st.sampled_from([None, lambda slot: slot.number])
+
 
 @dataclass
 class Slot:
-    """A staged stripe: its number in the assembler, and which rows of the files it has."""
+    """A staged stripe: its number in the assembler, and which rows of the files it has.
+
+    codes: unique row of each row, of each group of the batches.
+    """
 
     number: int
     first_row: int
     rows: int
+    codes: list[NDArray[Any]]
+
+
+def codes_of(stripes: Stripes, staged: StagedStripe) -> list[NDArray[Any]]:
+    """Unique row of each row of a staged stripe, as the reader says it."""
+    found = []
+    for group in stripes.columns.files[staged.file].group_of_group.tolist():
+        lookup = staged.data.groups[group].inverse_lookup if group >= 0 else None
+        if group == ABSENT:
+            lookup = np.zeros(staged.num_rows, np.int32)
+        found.append(np.arange(staged.num_rows) if lookup is None else lookup)
+    return found
+
+
+def check_sharing(batch: BatchBuffer, slots: list[Slot], pieces: Pieces, scattered: bool) -> None:
+    """Rows of one unique row share it: always where that is asked for, else where they meet."""
+    codes = {slot.number: slot.codes for slot in slots}
+    ahead = [b[0] == a[0] and b[1] >= a[2] for a, b in itertools.pairwise(pieces)]
+    in_order = all(ahead) or (len({slot for slot, _, _ in pieces}) == len(pieces))
+    for group, unique in enumerate(batch.unique.tolist()):
+        own = [codes[slot][group][begin:end].tolist() for slot, begin, end in pieces]
+        distinct = {(p[0], code) for p, part in zip(pieces, own, strict=True) for code in part}
+        repeats = len({(s, r) for s, a, b in pieces for r in range(a, b)}) < batch.num_rows
+        if in_order or (scattered and not repeats):
+            assert unique == len(distinct)
+        else:
+            assert (
+                len(distinct)
+                <= unique
+                <= sum(len(part) if repeats else len(set(part)) for part in own)
+            )
 
 
 def put_some(draw: Any, stripes: Stripes, assembler: Assembler, scattered: bool) -> list[Slot]:
@@ -44,11 +87,12 @@ def put_some(draw: Any, stripes: Stripes, assembler: Assembler, scattered: bool)
             end = draw(st.integers(begin + 1, rows))
         staged = stripes.stage(file, stripe, begin, end, scattered=scattered)
         assert (staged.first_row, staged.num_rows) == (begin, end - begin)
-        found.append(Slot(assembler.put(staged), first + begin, end - begin))
+        codes = codes_of(stripes, staged)
+        found.append(Slot(assembler.put(staged), first + begin, end - begin, codes))
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_any_pieces(data: st.DataObject) -> None:
     draw = data.draw
@@ -65,14 +109,17 @@ def test_any_pieces(data: st.DataObject) -> None:
             for slot in slots[::2]:
                 assembler.drop(slot.number)
             slots = slots[1::2] + put_some(draw, stripes, assembler, scattered)
-        pieces, index = [], []
-        for slot in draw(st.lists(st.sampled_from(slots), min_size=1, max_size=8)):
+        pieces: Pieces = []
+        index: list[int] = []
+        own = st.sampled_from(slots)
+        for slot in draw(st.lists(own, min_size=1, max_size=8, unique_by=draw(UNIQUE))):
             begin = draw(st.integers(0, slot.rows - 1))
             end = draw(st.integers(begin + 1, slot.rows))
             pieces.append((slot.number, begin, end))
             index += range(slot.first_row + begin, slot.first_row + end)
         batch = assembler.assemble(piece(pieces), {}, CURSOR)
         check_batch(batch)
+        check_sharing(batch, slots, pieces, scattered)
         assert batch.num_rows == len(index)
         for name, rows in expand_batch(batch).items():
             assert_rows(expected[name].take(index), rows, name)
@@ -84,17 +131,13 @@ def test_single_rows_share_their_unique_rows(data: st.DataObject, logs: list[Any
     stripes = Stripes([logs[0].data()], LoaderOptions())
     schema = stripes.columns.schema
     assembler = Assembler(schema)
-    numbers, codes = [], []
+    numbers: list[tuple[int, int]] = []
+    codes: list[list[Any]] = [[] for _ in schema.groups]
     for stripe, rows in enumerate(stripes.readers[0].stripe_rows.tolist()):
         staged = stripes.stage(0, stripe, scattered=True)
         numbers += [(assembler.put(staged), row) for row in range(rows)]
-        for group in range(len(schema.groups)):
-            own = stripes.columns.files[0].group_of_group[group]
-            lookup = staged.data.groups[int(own)].inverse_lookup
-            if stripe == 0:
-                codes.append([])
-            found = range(rows) if lookup is None else lookup.tolist()
-            codes[group] += [(stripe, code) for code in found]
+        for group, found in enumerate(codes_of(stripes, staged)):
+            codes[group] += [(stripe, code) for code in found.tolist()]
     order = data.draw(st.permutations(range(len(numbers))))[: data.draw(st.integers(1, 30))]
     rows = [(*numbers[i], numbers[i][1] + 1) for i in order]
     batch = assembler.assemble(piece(rows), {}, CURSOR)

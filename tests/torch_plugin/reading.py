@@ -6,7 +6,7 @@ import gc
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
     "ROWS",
     "contents",
     "expected_rows",
+    "in_children",
     "no_leaks",
     "row_numbers",
     "small_table",
@@ -142,6 +143,28 @@ def row_numbers(batch: Any) -> list[int]:
     """Numbers of a batch's rows in the log, for readers with ``meta=["row"]``."""
     numbers: list[int] = batch.meta["row"].to_pylist()
     return numbers
+
+
+def in_children(*functions: Callable[[], Any]) -> list[Any]:
+    """What functions return, each in a forked process, side by side."""
+    context = multiprocessing.get_context("fork")
+    started = []
+    for function in functions:
+        receiver, sender = context.Pipe(duplex=False)
+
+        def send(function: Callable[[], Any] = function, sender: Any = sender) -> None:
+            sender.send(function())
+
+        child = context.Process(target=send)
+        child.start()
+        sender.close()
+        started.append((child, receiver))
+    found = []
+    for child, receiver in started:
+        with receiver:
+            found.append(receiver.recv())  # EOFError where the child failed
+        child.join()
+    return found
 
 
 @contextmanager

@@ -26,6 +26,15 @@ def rows(batches: Any) -> list[list[int]]:
     return [row_numbers(batch) for batch in batches]
 
 
+def flat(batches: Any) -> list[int]:
+    return [row for batch in batches for row in batch]
+
+
+def fail_at_once(batches: Any) -> None:
+    for _ in batches:
+        1 / 0  # noqa: B018
+
+
 @pytest.fixture(scope="module")
 def epochs(small_log: Path) -> list[list[list[int]]]:
     """Row numbers of the batches of four epochs."""
@@ -34,7 +43,7 @@ def epochs(small_log: Path) -> list[list[list[int]]]:
 
 
 def test_each_iteration_is_the_next_epoch(small_log: Path, epochs: list[Any]) -> None:
-    assert all(sorted(sum(epoch, [])) == list(range(ROWS)) for epoch in epochs)
+    assert all(sorted(flat(epoch)) == list(range(ROWS)) for epoch in epochs)
     assert len({json.dumps(epoch) for epoch in epochs}) == 4
     reader = RecdIterableDataset(small_log, **SHUFFLED)
     assert [rows(reader) for _ in range(2)] == epochs[:2]
@@ -68,7 +77,7 @@ def test_seeds_and_options(small_log: Path, epochs: list[Any]) -> None:
     assert reader.options.batch_size == 32
     assert reader.options.seed == 3
     assert rows(reader) != epochs[0]
-    assert sum(rows(RecdIterableDataset(small_log, options=options)), []) == list(range(ROWS))
+    assert flat(rows(RecdIterableDataset(small_log, options=options))) == list(range(ROWS))
 
 
 @pytest.mark.parametrize("options", [{}, {"drop_last": True}, {"cut_sessions": False}])
@@ -103,7 +112,7 @@ def test_several_files(tmp_path: Path) -> None:
     for where in (tmp_path / "*.recd", [tmp_path / f"{n}.recd" for n in range(3)]):
         reader = RecdIterableDataset(where, batch_size=50, meta=["row"])
         assert "3 files" in repr(reader)
-        assert sum(rows(reader), []) == list(range(180))
+        assert flat(rows(reader)) == list(range(180))
 
 
 @pytest.mark.parametrize("stop", range(9))
@@ -218,8 +227,7 @@ def test_nothing_is_left_behind(small_log: Path, threads: int) -> None:
         for _ in reader:
             break
         with pytest.raises(ZeroDivisionError):
-            for _ in reader:
-                1 / 0  # noqa: B018
+            fail_at_once(reader)
         begun = iter(reader)
         next(begun)
         del begun, reader
