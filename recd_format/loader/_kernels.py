@@ -95,24 +95,26 @@ def find_ranges(pieces, groups, g, table, count, shifts):  # type: ignore[no-unt
 
 @kernel()
 def find_extent(starts, lengths, count):  # type: ignore[no-untyped-def]
-    """First and end of what windows look at."""
-    begin, end = np.int64(1) << 62, np.int64(0)
+    """First and end of what windows look at, and how many values they have in all."""
+    begin, end, total = np.int64(1) << 62, np.int64(0), np.int64(0)
     for u in range(count):
         if lengths[u] > 0:
             begin = min(begin, np.int64(starts[u]))
             end = max(end, np.int64(starts[u]) + np.int64(lengths[u]))
-    return (begin, end) if end > 0 else (np.int64(0), np.int64(0))
+            total += np.int64(lengths[u])
+    return (begin, end, total) if end > 0 else (np.int64(0), np.int64(0), np.int64(0))
 
 
 @kernel()
 def count_values(features, f, table, first, count, extents, held):  # type: ignore[no-untyped-def]
-    """Values of a feature's unique rows; of timelines, their extents go into the table."""
-    total = np.int64(0)
+    """Values of a feature's unique rows, in the buffer and written out; of timelines, their
+    extents go into the table."""
+    total, plain = np.int64(0), np.int64(0)
     for r in range(first, count):
         slot, low, high = table[r, 0], table[r, 1], table[r, 2]
         width, starts_at = features[slot, f, 6], features[slot, f, 3]
         if starts_at:
-            begin, end = find_extent(
+            begin, end, own = find_extent(
                 int32_at(starts_at + 4 * low, high - low),
                 int32_at(features[slot, f, 2] + 4 * low, high - low),
                 high - low,
@@ -120,12 +122,16 @@ def count_values(features, f, table, first, count, extents, held):  # type: igno
             extents[held, 0], extents[held, 1] = begin, end
             held += 1
             total += end - begin
-        elif features[slot, f, 4]:
+            plain += own
+            continue
+        if features[slot, f, 4]:
             offsets = int64_at(features[slot, f, 4], high + 1)
-            total += offsets[high] - offsets[low]
+            own = offsets[high] - offsets[low]
         else:
-            total += width * (high - low)
-    return total, held
+            own = width * (high - low)
+        total += own
+        plain += own
+    return total, plain, held
 
 
 @kernel()
@@ -219,12 +225,12 @@ def place_sections(  # type: ignore[no-untyped-def]
 
 @kernel(
     "int64(int64[:,::1], int64[:,:,::1], int64[:,:,::1], int64[:,::1], int64[::1], int64[::1], "
-    "boolean[::1], int64[:,::1], int64[:,::1], int32[::1], int64[::1], int64[::1], "
+    "boolean[::1], int64[:,::1], int64[:,::1], int32[::1], int64[::1], int64[::1], int64[::1], "
     "boolean[::1], boolean[::1], int64[::1], int64[:,::1], int64[::1], int32[::1])"
 )
 def find_rows(  # type: ignore[no-untyped-def]
     pieces, groups, features, sessions, members, member_offsets, stamped, table, extents, scratch,
-    unique, values, identity, monotone, range_offsets, shifts, session_ids,
+    unique, values, plain, identity, monotone, range_offsets, shifts, session_ids,
     session_rows,
 ):  # fmt: skip
     """Find the unique rows of a batch and count their values; returns the runs of sessions.
@@ -255,7 +261,9 @@ def find_rows(  # type: ignore[no-untyped-def]
         range_offsets[g + 1] = count
         for m in range(member_offsets[g], member_offsets[g + 1]):
             f = members[m]
-            values[f], held = count_values(features, f, table, first, count, extents, held)
+            values[f], plain[f], held = count_values(
+                features, f, table, first, count, extents, held
+            )
     return find_sessions(pieces, sessions, session_ids, session_rows)
 
 

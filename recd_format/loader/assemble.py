@@ -143,8 +143,8 @@ class Assembler:
             factor = np.ones(len(pieces), np.float32) if piece.factor is None else piece.factor
             layout.factor.of(data)[:] = np.repeat(factor, piece.end - piece.begin)
         return BatchBuffer(
-            schema, data, rows, found.num_sessions, found.unique, found.values, found.identity,
-            found.monotone, meta, cursor,
+            schema, data, rows, found.num_sessions, found.unique, found.values, found.plain,
+            found.identity, found.monotone, meta, cursor,
         ).with_layout(layout)  # fmt: skip
 
     def _find(self, pieces: NDArray[np.int64], rows: int) -> _Found:
@@ -162,22 +162,23 @@ class Assembler:
         if rows > len(self._session_ids):
             self._session_ids, self._session_rows = np.zeros(rows, np.int64), np.zeros(rows, "<i4")
         # One array for many: there are few features and many batches, or the other way round.
-        parts = np.zeros(2 * groups + 1 + features + groups * count, np.int64)
+        parts = np.zeros(2 * groups + 1 + 2 * features + groups * count, np.int64)
         flags = np.zeros((2, groups), np.bool_)
         found = _Found(
             parts[:groups],
             parts[groups : groups + features],
+            parts[groups + features : groups + 2 * features],
             flags[0],
             flags[1],
-            parts[groups + features : 2 * groups + features + 1],
-            parts[2 * groups + features + 1 :].reshape(groups, count),
+            parts[groups + 2 * features : 2 * groups + 2 * features + 1],
+            parts[2 * groups + 2 * features + 1 :].reshape(groups, count),
             stamped,
             0,
         )
         found.num_sessions = find_rows(
             pieces, self._groups, self._features, self._sessions, self._members,
             self._member_offsets, stamped, self._ranges, self._extents, self._scratch,
-            found.unique, found.values, found.identity, found.monotone,
+            found.unique, found.values, found.plain, found.identity, found.monotone,
             found.range_offsets, found.shifts, self._session_ids, self._session_rows,
         )  # fmt: skip
         return found
@@ -209,6 +210,7 @@ class _Found:
 
     unique: NDArray[np.int64]
     values: NDArray[np.int64]
+    plain: NDArray[np.int64]
     identity: NDArray[np.bool_]
     monotone: NDArray[np.bool_]
     range_offsets: NDArray[np.int64]

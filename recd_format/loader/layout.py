@@ -94,8 +94,13 @@ class Layout:
     nbytes: int
 
     def _section(self, number: int, dtype: str) -> Section:
-        byte_offset, count = self.sections[number].tolist()
+        byte_offset, count = self._table[number]
         return Section(byte_offset, dtype, count)
+
+    @cached_property
+    def _table(self) -> list[list[int]]:
+        table: list[list[int]] = self.sections.tolist()
+        return table
 
     @property
     def inverse(self) -> Section:
@@ -208,6 +213,8 @@ class BatchBuffer:
         Unique rows.
     values : ndarray of int64, shape [features]
         Values in the buffer; of timelines where windowed.
+    plain : ndarray of int64, shape [features]
+        Values of the unique rows, windows written out.
     identity : ndarray of bool, shape [groups]
         Row i is unique row i; the group has no inverse in the buffer.
     monotone : ndarray of bool, shape [groups]
@@ -223,6 +230,7 @@ class BatchBuffer:
     num_sessions: int
     unique: NDArray[np.int64]
     values: NDArray[np.int64]
+    plain: NDArray[np.int64]
     identity: NDArray[np.bool_]
     monotone: NDArray[np.bool_]
     meta: dict[str, Any]

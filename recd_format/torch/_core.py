@@ -23,6 +23,7 @@ from recd_format.torch._jagged import (
     row_sources_torch,
     send,
     take,
+    write_windows,
 )
 from recd_format.torch._parts import Parts
 from recd_format.torch._tensors import Record, owned
@@ -143,10 +144,22 @@ class Core(Record):
         return self._memoised("plain", self._write_out)
 
     def _write_out(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        every = Picks.every(self._row_bounds(), self._parts.values.device)
-        total = None if self._parts.values.device.type == "cpu" else int(self._value_bounds()[-1])
-        taken = take(self._rows(), every, self._parts.keys.keys, total)
-        return taken.values, taken.weights
+        parts = self._parts
+        if parts.values.device.type != "cpu":
+            every = Picks.every(self._row_bounds(), parts.values.device)
+            total = int(self._value_bounds()[-1])
+            taken = take(self._rows(), every, parts.keys.keys, total)
+            return taken.values, taken.weights
+        rows = parts.unique[parts.keys.group_of_key]
+        counts, total = np.diff(self._carried_bounds()), int(self._plain_counts().sum())
+
+        def write(values: torch.Tensor) -> torch.Tensor:
+            return write_windows(
+                values, parts.lengths, parts.starts, rows, counts, parts.keys.windowed, total,
+                parts.keys.keys,
+            )  # fmt: skip
+
+        return write(parts.values), None if parts.weights is None else write(parts.weights)
 
     def _rows_in_order(self) -> torch.Tensor:
         return self._memoised(

@@ -33,6 +33,7 @@ __all__ = [
     "take",
     "take_cpu",
     "take_torch",
+    "write_windows",
 ]
 
 Ints = NDArray[np.int64]
@@ -146,6 +147,30 @@ def take_cpu(rows: JaggedRows, picks: Picks, names: tuple[str, ...]) -> Taken:
 
     weights = None if rows.weights is None else gather(rows.weights)
     return Taken(gather(rows.values), weights, lengths, counts)
+
+
+def write_windows(
+    values: torch.Tensor, lengths: torch.Tensor, starts: torch.Tensor, rows: Ints, counts: Ints,
+    windowed: NDArray[np.bool_], total: int, names: tuple[str, ...],
+) -> torch.Tensor:  # fmt: skip
+    """Values of rows end to end, windows written out, on the CPU: one kernel call.
+
+    Parameters
+    ----------
+    values, lengths, starts
+        As of `Parts`.
+    rows, counts : ndarray of int64, shape [F]
+        Rows and values of each key.
+    windowed : ndarray of bool, shape [F]
+    total : int
+        Values that come out.
+    """
+    out = empty(_capped(total), values.dtype)
+    bad = _kernels.write_windows(
+        _words(values), array_of(lengths), array_of(starts), rows, counts, windowed, _words(out)
+    )
+    require_rows(bad, names)
+    return out
 
 
 def take_torch(rows: JaggedRows, picks: Picks, total: int | None = None) -> Taken:

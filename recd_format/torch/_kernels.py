@@ -21,6 +21,7 @@ __all__ = [
     "plan_ranges",
     "row_sources",
     "sort_rows",
+    "write_windows",
 ]
 
 
@@ -232,3 +233,42 @@ def sort_rows(inverse, offsets, rows):  # type: ignore[no-untyped-def]
         rows[place[u]] = b
         place[u] += 1
     return -1
+
+
+@kernel(
+    "int64(const uint64[::1], const int32[::1], const int32[::1], const int64[::1],"
+    " const int64[::1], const boolean[::1], uint64[::1])",
+    "int64(const uint32[::1], const int32[::1], const int32[::1], const int64[::1],"
+    " const int64[::1], const boolean[::1], uint32[::1])",
+)
+def write_windows(values, lengths, starts, rows, counts, windowed, out):  # type: ignore[no-untyped-def]
+    """Rows of all keys end to end, windows written out.
+
+    Key k has ``counts[k]`` values and ``rows[k]`` rows; `starts` are of windowed keys alone.
+    """
+    first, row, window, to = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for k in range(len(rows)):
+        count = counts[k]
+        if count < 0 or first + count > len(values) or row + rows[k] > len(lengths):
+            return k
+        if not windowed[k]:
+            if to + count > len(out):
+                return k
+            for i in range(np.uint64(count)):
+                out[np.uint64(to) + i] = values[np.uint64(first) + i]
+            to += count
+        else:
+            if window + rows[k] > len(starts):
+                return k
+            for u in range(rows[k]):
+                length, start = np.int64(lengths[row + u]), np.int64(starts[window + u])
+                if length < 0 or start < 0 or start + length > count or to + length > len(out):
+                    return k
+                at = np.uint64(first + start)
+                for i in range(np.uint64(length)):
+                    out[np.uint64(to) + i] = values[at + i]
+                to += length
+            window += rows[k]
+        first += count
+        row += rows[k]
+    return -1 if to == len(out) else len(rows) - 1

@@ -34,6 +34,7 @@ class _Header:
     num_sessions: int
     unique: NDArray[np.int64]
     values: NDArray[np.int64]
+    plain: NDArray[np.int64]
     identity: NDArray[np.bool_]
     monotone: NDArray[np.bool_]
     meta: dict[str, Any]
@@ -80,8 +81,8 @@ class RecdBatch:
             The tensor that its memory is of, if it is one's.
         """
         header = _Header(
-            batch.num_rows, batch.num_sessions, batch.unique, batch.values, batch.identity,
-            batch.monotone, batch.meta, batch.cursor,
+            batch.num_rows, batch.num_sessions, batch.unique, batch.values, batch.plain,
+            batch.identity, batch.monotone, batch.meta, batch.cursor,
         )  # fmt: skip
         tensor = torch.from_numpy(batch.data) if buffer is None else buffer
         return cls(form, tensor, header, _layout=batch.layout())
@@ -204,27 +205,6 @@ class RecdBatch:
         section = section_of(self._buffer, self._layout.inverse)
         return section.view(-1, self.num_rows) if self.num_rows else section.view(0, 0)
 
-    @cached_property
-    def _plain_counts(self) -> dict[Role, NDArray[np.int64]]:
-        """Values of each key with its windows written out, of roles that have windows.
-
-        Counted on the host before the batch leaves it: else a device would have to be asked.
-        """
-        if self.device.type != "cpu":
-            return {}
-        head, found = self._header, {}
-        for role, (keys, groups) in self._form.jagged.items():
-            if not len(keys.windowed_keys):
-                continue
-            counts = head.values[self._form.schema.slice_of(role)].copy()
-            ends = np.cumsum(head.unique[groups][keys.group_of_key])
-            lengths = section_of(self._buffer, self._layout.jagged[role].lengths).numpy()
-            for key in keys.windowed_keys.tolist():
-                begin = ends[key - 1] if key else 0
-                counts[key] = lengths[begin : ends[key]].sum(dtype=np.int64)
-            found[role] = counts
-        return found
-
     def _expanded(self, columns: FixedColumns, section: Any) -> Any:
         return columns.expand(
             self._buffer, self._inverse, section, self._form.schema, self._layout,
@@ -236,7 +216,7 @@ class RecdBatch:
         if form is None:
             return None
         head, layout, groups = self._header, self._layout, form.groups
-        part = layout.jagged[role]
+        part, of = layout.jagged[role], self._form.schema.slice_of(role)
         ikjt = InverseKeyedJaggedTensor._from_parts(
             form.keys,
             values=section_of(self._buffer, part.values),
@@ -247,10 +227,10 @@ class RecdBatch:
             inverse_row=layout.inverse_row[groups],
             unique=head.unique[groups],
             stride=head.num_rows,
-            value_counts=head.values[self._form.schema.slice_of(role)],
+            value_counts=head.values[of],
             monotone=head.monotone[groups],
             csr=(section_of(self._buffer, layout.csr), layout.csr_start[groups]),
-            plain_counts=self._plain_counts.get(role),
+            plain_counts=head.plain[of],
         )
         return ikjt.expand() if self._form.output == "kjt" else ikjt
 
@@ -292,9 +272,7 @@ class RecdBatch:
         """The same on another buffer."""
         if buffer is self._buffer:
             return self
-        return RecdBatch(
-            self._form, buffer, self._header, _layout=self._layout, _plain_counts=self._plain_counts
-        )
+        return RecdBatch(self._form, buffer, self._header, _layout=self._layout)
 
 
 def same_session_mask(batch: RecdBatch) -> Any:

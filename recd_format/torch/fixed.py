@@ -16,6 +16,8 @@ from recd_format.loader.preparation import Role
 
 __all__ = ["FixedColumns", "expand_columns"]
 
+_DTYPES = {"int64": (torch.int64, 8), "int32": (torch.int32, 4), "float32": (torch.float32, 4)}
+
 
 @dataclass(frozen=True)
 class FixedColumns:
@@ -91,9 +93,9 @@ class FixedColumns:
 
 def section_of(buffer: Any, section: Section) -> Any:
     """A section of a batch's buffer as a tensor: a view."""
-    dtype = getattr(torch, section.dtype)
-    size = section.count * np.dtype(section.dtype).itemsize
-    return buffer[section.byte_offset : section.byte_offset + size].view(dtype)
+    dtype, size = _DTYPES[section.dtype]
+    begin = section.byte_offset
+    return buffer[begin : begin + size * section.count].view(dtype)
 
 
 def expand_columns(

@@ -24,6 +24,8 @@ __all__ = ["NARROW", "File", "Spec", "files", "session_files", "write"]
 INTS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 # Those that int32 holds.
 NARROW = ["int8", "int16", "int32", "uint8", "uint16"]
+# Values of a session's timeline.
+TIMELINE = 60
 FLOATS = ["float16", "float32", "float64"]
 _JAGGED = ("ids", "scored", "floats")
 _ROW = "row"
@@ -100,7 +102,7 @@ def _specs(draw: st.DrawFn) -> list[Spec]:
         "label",
     ]  # fmt: skip
     specs = [Spec(_ROW, "row")]
-    for number, what in enumerate(draw(st.lists(st.sampled_from(choices), max_size=7))):
+    for number, what in enumerate(draw(st.lists(st.sampled_from(choices), min_size=2, max_size=7))):
         width = draw(st.integers(1, 3)) if what == "fixed" else 1
         specs.append(Spec(f"{what}{number}", what, width))
     if draw(st.booleans()):
@@ -140,7 +142,7 @@ class _Shape:
 def _file(
     draw: st.DrawFn, specs: Sequence[Spec], first_row: int, max_rows: int, ints: Sequence[str]
 ) -> File:
-    lengths = draw(st.lists(st.integers(1, 9), min_size=1, max_size=max(1, max_rows // 4)))
+    lengths = draw(st.lists(st.integers(1, 9), min_size=2, max_size=max(2, max_rows // 4)))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     count = np.array(lengths, np.int64)
     shape = _Shape(random, count, _windows(random, count))
@@ -154,9 +156,10 @@ def _file(
     references: list[Reference] = []
     for spec in specs:
         _add_column(draw, spec, shape, ints, first_row, columns, options, windowed, references)
-    options["stripe_rows"] = draw(st.sampled_from([1, 5, 12, 1000]))
+    options["stripe_rows"] = draw(st.sampled_from([1000, 7, 2]))
     options["profile"] = draw(st.sampled_from(["gpu", "balanced", "small"]))
-    dedup = draw(st.sampled_from(["auto", "none", "adjacent", "full", "stripe", "plan", "plan"]))
+    modes = ["auto", "none", "adjacent", "full", "stripe"]
+    dedup = draw(st.sampled_from([*modes, *["plan"] * 5]))
     if dedup == "plan":
         options["plan"] = draw(_plan([n for n in columns if n != "session"], windowed, references))
     else:
@@ -183,8 +186,8 @@ def _windows(random: np.random.Generator, lengths: NDArray[np.int64]) -> list[tu
         for _ in range(rows):
             found.append((start, end))
             if random.random() < 0.6:
-                end = min(end + int(random.integers(0, 3)), 40)
-                start = max(start, end - 6)
+                end = min(end + int(random.integers(0, 6)), TIMELINE)
+                start = max(start, end - 15)
             if random.random() < 0.1:
                 start = end
     return found
@@ -221,8 +224,9 @@ def _add_column(
         return
     nulls = draw(st.sampled_from([0.0, 0.0, 0.3]))
     mask = random.random(rows) < nulls
-    how = draw(st.sampled_from(["session", "session", "random", "constant", "windows"]))
+    how = draw(st.sampled_from(["session", "session", "random", "constant"]))
     if spec.what in _JAGGED:
+        how = draw(st.sampled_from(["windows", "few", how, "windows", how]))
         numbers = FLOATS if spec.what == "floats" else ints
         type_ = draw(st.sampled_from(numbers))
         weight = draw(st.sampled_from(FLOATS)) if spec.what == "scored" else None
@@ -265,10 +269,19 @@ def _lists(
 ) -> pa.Array:
     """Lists, some empty; `other`: maps or large lists."""
     random = shape.random
-    if how == "windows":
+    if how == "few":
+        # Rows that all differ, of few different values: worth a dictionary.
+        pool = _numbers(random, type_, 6)
+        lengths = random.integers(8, 13, shape.rows)
+        starts = np.cumsum(lengths) - lengths
+        values = random.choice(pool, int(lengths.sum()))
+    elif how == "windows":
         # A timeline for each session.
-        own = shape.of_session(np.arange(len(shape.lengths))) * 41
-        values = _numbers(random, type_, 41 * len(shape.lengths))
+        sessions = len(shape.lengths)
+        own = shape.of_session(np.arange(sessions)) * TIMELINE
+        values = _numbers(random, type_, TIMELINE * sessions)
+        if random.random() < 0.5:
+            values = random.choice(values[:6], TIMELINE * sessions)
         bounds = np.array(shape.windows).reshape(-1, 2)
         starts, lengths = own + bounds[:, 0], bounds[:, 1] - bounds[:, 0]
     else:

@@ -17,9 +17,11 @@ from recd_format.loader.assemble import Assembler
 from recd_format.loader.columns import ABSENT
 from recd_format.loader.layout import BatchBuffer
 from recd_format.loader.options import LoaderOptions
+from recd_format.loader.rows import UniqueRows
 from recd_format.loader.stage import StagedStripe
 from tests.loader.expansion import assert_rows, check_batch, expand_batch, expected_rows, inverse_of
 from tests.loader.logs import NARROW, files, write
+from tests.loader.preparations import Functions
 from tests.loader.staging import CURSOR, Stripes, piece
 
 # (slot, begin, end) of each.
@@ -205,3 +207,26 @@ def test_a_batch_of_many_pieces(scattered: bool) -> None:
     check_batch(batch)
     for name, found in expand_batch(batch).items():
         assert_rows(expected[name].take(order), found, name)
+
+
+def test_empty_windows_ask_for_no_values() -> None:
+    # They may stand anywhere, even behind the last value.
+    def emptied(rows: UniqueRows) -> UniqueRows:
+        assert rows.starts is not None
+        assert rows.lengths is not None
+        starts, lengths = rows.starts.copy(), rows.lengths.copy()
+        starts[[1, 5]], lengths[[1, 5]] = 1 << 30, 0
+        return replace(rows, starts=starts, lengths=lengths)
+
+    lists = [list(range(i, i + 4)) for i in range(6)]
+    table = pa.table({"session": [0] * 6, "ts": range(6), "x": lists})
+    options = LoaderOptions(transforms=Functions({"x": emptied}))
+    stripes = Stripes([write(table, dedup={"x": "window"})], options)
+    assembler = Assembler(stripes.columns.schema)
+    slot = assembler.put(stripes.stage())
+    for begin, end, values in ((0, 6, 8), (1, 2, 0), (0, 2, 4), (4, 6, 4)):
+        batch = assembler.assemble(piece([(slot, begin, end)]), {}, CURSOR)
+        check_batch(batch)
+        assert batch.values.tolist() == [values]
+        expected = [[] if row in (1, 5) else lists[row] for row in range(begin, end)]
+        assert expand_batch(batch)["x"].to_list() == expected

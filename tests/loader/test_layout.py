@@ -49,8 +49,8 @@ def batches(draw: st.DrawFn) -> BatchBuffer:
     ]
     return BatchBuffer(
         schema, np.zeros(0, np.uint8), rows, draw(st.integers(1, rows)),
-        np.array(unique, np.int64), np.array(values, np.int64), np.array(identity, np.bool_),
-        np.array(monotone, np.bool_), {}, CURSOR,
+        np.array(unique, np.int64), np.array(values, np.int64), np.array(values, np.int64),
+        np.array(identity, np.bool_), np.array(monotone, np.bool_), {}, CURSOR,
     )  # fmt: skip
 
 

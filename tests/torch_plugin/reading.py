@@ -174,6 +174,10 @@ def no_leaks() -> Iterator[None]:
     threads, children, descriptors = _threads(), _children(), _descriptors()
     yield
     gc.collect()
+    for thread in _threads() - threads:
+        # Those of queues that are closed are about to end, and close descriptors as they do.
+        if thread.name.startswith("QueueFeederThread"):
+            thread.join()
     assert _threads() <= threads, f"threads: {_threads() - threads}"
     assert _children() <= children, f"processes: {_children() - children}"
     assert _descriptors() <= descriptors, f"descriptors: {descriptors} -> {_descriptors()}"
