@@ -23,6 +23,7 @@ from recd_format.errors import RecdInputError
 __all__ = [
     "BufferPool",
     "BytesLike",
+    "ForkSafeLock",
     "ReadPlan",
     "Sink",
     "Source",
@@ -102,6 +103,35 @@ def aligned_empty(nbytes: int, alignment: int = STREAM_ALIGNMENT) -> NDArray[np.
     return raw[start : start + nbytes]
 
 
+class ForkSafeLock:
+    """A lock that is free in a forked child, whoever held it in the parent."""
+
+    def __init__(self) -> None:
+        self._renew()
+        _LOCKS.add(self)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+_LOCKS: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for lock in list(_LOCKS):
+        lock._renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
+
+
 class BufferPool:
     """Buffers that come back to the pool when the last array on them is gone.
 
@@ -130,12 +160,7 @@ class BufferPool:
         # Finalizers run at any moment, inside `take` too: they touch nothing but this, in one
         # atomic step, and what is more than it holds is freed.
         self._returned: deque[NDArray[np.uint8]] = deque(maxlen=16)
-        self._renew_lock()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew_lock)
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def _collect(self) -> None:
         """Move what came back to the idle buffers, the oldest out where they are too many."""

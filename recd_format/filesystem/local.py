@@ -7,13 +7,13 @@ import errno
 import mmap
 import os
 import stat
-import threading
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recd_format.errors import RecdInputError
 from recd_format.filesystem.memory import MemorySource, SourceBase, truncated, unreadable
+from recd_format.io import ForkSafeLock
 
 __all__ = ["LocalSource", "MappedSource"]
 
@@ -53,7 +53,7 @@ class LocalSource(SourceBase):
 
     def __init__(self, path: str) -> None:
         self.path = os.fspath(path)
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._handle: _Handle | None = None
         self._identity: tuple[int, ...] | None = None
 
@@ -122,7 +122,7 @@ if hasattr(os, "preadv"):
         return os.preadv(descriptor, [view], byte_offset)
 
 else:  # Windows: one position per descriptor, so one read at a time
-    _SEEK_LOCK = threading.Lock()
+    _SEEK_LOCK = ForkSafeLock()
 
     def _pread(descriptor: int, view: memoryview, byte_offset: int) -> int:
         with _SEEK_LOCK:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from typing import IO, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recd_format.errors import Location, Reason, RecdFormatError, RecdInputError
-from recd_format.io import BytesLike
+from recd_format.io import BytesLike, ForkSafeLock
 
 __all__ = ["FileObjectSource", "MemorySource", "SourceBase", "truncated", "unreadable"]
 
@@ -86,7 +85,7 @@ class FileObjectSource(SourceBase):
     def __init__(self, file: IO[bytes], name: str | None = None) -> None:
         self._file: Any = file
         self._name = name or str(getattr(file, "name", None) or f"<{type(file).__name__}>")
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     @property
     def name(self) -> str:

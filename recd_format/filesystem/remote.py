@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from recd_format.errors import RecdInputError
 from recd_format.filesystem.memory import SourceBase, truncated, unreadable
 from recd_format.filesystem.sinks import REMOTE_ERRORS, SpooledSink, unwritable
+from recd_format.io import ForkSafeLock
 
 if TYPE_CHECKING:
     from recd_format.filesystem.places import Place
@@ -42,7 +42,7 @@ class RemoteSource(SourceBase):
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._handle: Any = None
         self._pid = -1
         self._size: int | None = None

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recd_format.constants import Limits
+from recd_format.errors import Location, Reason, RecdFormatError
 from recd_format.io import BufferPool
 from recd_format.loader._kernels import EXTENT, RANGE, fill_batch, find_rows
 from recd_format.loader.columns import BatchSchema
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Assembler", "Piece"]
 
+# Starts of windows are int32.
+_MOST_VALUES = (1 << 31) - 1
 # One for all loaders of the process: a batch is lent a buffer again once nobody refers to it.
 _BUFFERS = BufferPool(256 << 20)
 
@@ -60,14 +64,18 @@ class Assembler:
         Of the batches.
     allocate
         Gives a batch its memory: uint8 [n], 64-byte aligned.
+    limits
+        `expanded_values` caps the values of one feature in one batch.
     """
 
     def __init__(
         self,
         schema: BatchSchema,
         allocate: Callable[[int], NDArray[np.uint8]] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._schema = schema
+        self._limits = limits or Limits()
         self._allocate = allocate or _BUFFERS.take
         self._stripes: list[StagedStripe | None] = []
         self._features = np.zeros((0, len(schema.features), FeatureEntry.SIZE), np.int64)
@@ -128,11 +136,17 @@ class Assembler:
             The rows.
         meta, cursor
             As they come in the batch.
+
+        Raises
+        ------
+        RecdFormatError
+            LIMIT: a feature has more values than a batch may have.
         """
         schema = self._schema
         pieces = np.stack([piece.slots, piece.begin, piece.end], axis=1)
         rows = int((piece.end - piece.begin).sum())
         found = self._find(pieces, rows)
+        self._require_few(found)
         layout = lay_out(
             schema, rows, found.num_sessions, found.unique, found.values, found.identity,
             found.monotone,
@@ -146,6 +160,18 @@ class Assembler:
             schema, data, rows, found.num_sessions, found.unique, found.values, found.plain,
             found.identity, found.monotone, meta, cursor,
         ).with_layout(layout)  # fmt: skip
+
+    def _require_few(self, found: _Found) -> None:
+        """Windows amplify: a small file may declare many on one long timeline."""
+        most = min(self._limits.expanded_values, _MOST_VALUES)
+        for values in (found.values, found.plain):
+            if int(values.max(initial=0)) > most:
+                number = int(np.argmax(values))
+                raise RecdFormatError(
+                    Reason.LIMIT,
+                    f"{int(values[number])} values in one batch, limit {most}",
+                    Location(owner=self._schema.features[number].name),
+                )
 
     def _find(self, pieces: NDArray[np.int64], rows: int) -> _Found:
         groups, features = len(self._schema.groups), len(self._schema.features)

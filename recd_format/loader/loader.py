@@ -153,7 +153,7 @@ class Loader:
             plan,
             worker_block(intervals, worker, workers),
             turn,
-            Assembler(self.schema, allocate),
+            Assembler(self.schema, allocate, self._readers[0].options.limits),
             threads=self.options.threads,
             prefetch=self.options.prefetch,
         )

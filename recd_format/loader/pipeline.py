@@ -144,7 +144,7 @@ class _Visits:
         self._reader = reader
         self._assembler = assembler
         self._pending = pending
-        self._pool = ThreadPoolExecutor(threads, "recd-decode") if threads else None
+        self._pool = ThreadPoolExecutor(threads, "recd-decode", _OURS.mark) if threads else None
         self._planned = _plan_visits(plan, intervals)
         self._ahead: deque[_Visit] = deque()
         self._current: _Visit | None = None
@@ -153,15 +153,26 @@ class _Visits:
     def close(self) -> None:
         """Stop decoding; threads are gone afterwards."""
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=not _OURS.here, cancel_futures=True)
 
     def release(self) -> None:
-        """Let go of the stripes of visits that are over; a batch has been made of them."""
+        """Let go of the stripes of visits that are over, a batch having been made of them, and
+        have the next ones decoded."""
         for visit in self._left:
             for slot in visit.slots.tolist():
                 if slot >= 0:
                     self._assembler.drop(slot)
         self._left.clear()
+        # Not before: else the window before last were still here.
+        while (
+            self._pool is not None
+            and self._current is not None
+            and sum(len(each.coming) for each in self._ahead) < self._pending
+        ):
+            planned = next(self._planned, None)
+            if planned is None:
+                break
+            self._ahead.append(self._begin(planned))
 
     def reach(self, row: int) -> _Visit:
         """Return the visit that has a row of the rank's sequence; rows come in planned order."""
@@ -176,12 +187,6 @@ class _Visits:
         if not self._ahead:
             self._ahead.append(self._begin(next(self._planned)))
         visit = self._ahead.popleft()
-        if self._pool is not None:
-            while sum(len(each.coming) for each in self._ahead) < self._pending:
-                planned = next(self._planned, None)
-                if planned is None:
-                    break
-                self._ahead.append(self._begin(planned))
         for place, future in visit.coming.items():
             stripe = future.result()
             visit.first_rows[place] = stripe.first_row
@@ -234,6 +239,20 @@ def _plan_visits(plan: RankPlan, intervals: Sequence[tuple[int, int]]) -> Iterat
         yield current
 
 
+class _Ours(threading.local):
+    """Tells the threads of pipelines from all others.
+
+    The garbage collector runs in any thread, and may close an iterator there that nobody refers
+    to: one of ours must not wait for itself, or for another that waits for it.
+    """
+
+    here = False
+
+    def mark(self) -> None:
+        self.here = True
+
+
+_OURS = _Ours()
 _END = object()
 
 
@@ -245,6 +264,33 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
     """
     ready: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
+    thread = threading.Thread(
+        target=_take, args=(items, ready, stop), name="recd-batches", daemon=True
+    )
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if item is _END:
+                if error is None:
+                    return
+                try:
+                    raise error
+                finally:
+                    # Else the error, its traceback and this frame refer to each other, and
+                    # what they hold lives until the garbage collector comes.
+                    del error
+            yield item
+            del item
+    finally:
+        stop.set()
+        if not _OURS.here:
+            thread.join()
+
+
+def _take(items: Iterator[Any], ready: queue.Queue[Any], stop: threading.Event) -> None:
+    """What the thread of `ahead` does."""
+    _OURS.mark()
 
     def put(item: Any) -> bool:
         while not stop.is_set():
@@ -255,30 +301,15 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
             return True
         return False
 
-    def take() -> None:
-        last: Any = _END
-        try:
-            for item in items:
-                if not put((item, None)):
-                    break
-                del item
-        except BaseException as error:
-            last = error
-        finally:
-            items.close()  # type: ignore[attr-defined]
-        put((_END, last))
-
-    thread = threading.Thread(target=take, name="recd-batches", daemon=True)
-    thread.start()
+    error: BaseException | None = None
     try:
-        while True:
-            item, error = ready.get()
-            if item is _END:
-                if error is not _END:
-                    raise error
-                return
-            yield item
+        for item in items:
+            if not put((item, None)):
+                break
             del item
+    except BaseException as raised:  # raised again where the items are awaited
+        error = raised
     finally:
-        stop.set()
-        thread.join()
+        items.close()  # type: ignore[attr-defined]
+    put((_END, error))
+    del error

@@ -57,6 +57,3 @@ class Preparation(Protocol):
 
         Inputs are as stored (before `apply`): ids and integers int64, others float32 or float64.
         """
-
-    def id_bound(self, name: str) -> int | None:
-        """All ids of `name` are in [0, bound) after `apply`; None: nothing is known."""

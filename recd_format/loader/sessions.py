@@ -80,10 +80,13 @@ class StripeSessions:
         self._chosen: list[Segments] = []
         # Plans are asked in the thread of batches and by the caller: this needs no lock.
         self._whole = lru_cache(_KEPT)(self._read_whole)
+        self._keys: dict[int, int] = {}
 
     def session_key(self, file: int) -> int:
         """Field of a file's session key."""
-        return _only(self._readers[file], Kind.SESSION_KEY)
+        if file not in self._keys:
+            self._keys[file] = _only(self._readers[file], Kind.SESSION_KEY)
+        return self._keys[file]
 
     def stripes(self) -> Sequence[StripeInfo]:
         """Every stripe of every file, with the rows that are wanted of it."""
@@ -187,8 +190,8 @@ class StripeSessions:
 def _only(reader: FileReader, kind: Kind) -> int:
     found = [index for index, field in enumerate(reader.schema.fields) if field.kind is kind]
     if not found:
-        word = kind.name.lower()
-        raise RecdInputError(f"{reader.name} has no {word}, which time_range needs")
+        use = ", which time_range needs" if kind is Kind.ORDER_KEY else ""
+        raise RecdInputError(f"{reader.name} has no {kind.name.lower()}{use}")
     return found[0]
 
 

@@ -144,7 +144,7 @@ def stage(
             if unique.starts is not None and not feature.windowed:
                 unique = written_out(unique)
             if schema.id_bytes == 4 and feature.role in (Role.SPARSE, Role.IDSCORE):
-                _require_int32(name, unique.values, transforms)
+                _require_int32(name, unique.values)
             table[number] = _entry(unique)
             kept.append(unique)
     kept.append(_fill_offsets(table, groups[schema.group_of_feature, GroupEntry.NUM_UNIQUE]))
@@ -228,10 +228,7 @@ def _group_table(
     return table
 
 
-def _require_int32(name: str, ids: NDArray[np.int64], transforms: Preparation | None) -> None:
-    bound = None if transforms is None else transforms.id_bound(name)
-    if bound is not None and bound <= 1 << 31:
-        return
+def _require_int32(name: str, ids: NDArray[np.int64]) -> None:
     if len(ids) and not -(1 << 31) <= int(ids.min()) <= int(ids.max()) < 1 << 31:
         raise RecdInputError(
             f"feature {name!r} has ids from {int(ids.min())} to {int(ids.max())}, which int32 "

@@ -94,7 +94,7 @@ class StripeTable:
         Integers that were decoded to 8 bytes.
     plain : ndarray of bool, shape [fields read]
         False where the row of `fields` does not say all: fields with nulls, and LIST_AT.
-    groups : ndarray of int64, shape [groups of the file, 3]
+    groups : ndarray of int64, shape [groups of the file, 3]; [1, 3] where it has none
         Address of the inverse lookup, number of unique rows, 1 where it never falls.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 
 import numpy as np
@@ -22,7 +21,7 @@ from recd_format.format.postscript import Postscript, decode_postscript
 from recd_format.format.record import RECORD, Records
 from recd_format.format.stripe import STRIPE_CONTINUES
 from recd_format.format.tables import Tables, decode_tables
-from recd_format.io import Source, aligned_empty
+from recd_format.io import ForkSafeLock, Source, aligned_empty
 from recd_format.reader.options import ReadOptions
 
 __all__ = ["FileMetadata"]
@@ -71,7 +70,7 @@ class FileMetadata:
         self._directory: NDArray[np.uint8] | None = None
         self._verified = np.zeros(len(self.tables.page_checksums), np.bool_)
         # Threads that share a file must not see a directory before its pages are there.
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def location(self, part: str, stripe: int | None = None) -> Location:
         """Return a place in this file."""

@@ -8,6 +8,7 @@ call per chain, and looks at none of them in Python: a stripe may have thousands
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -101,10 +102,12 @@ class _StripeDecoder:
             self.sizes = np.where(self.coded, 4, np.where(self.wide, 8, self.sizes))
         self.sessions = self.counts[int(self._find(np.array([ROWS_OWNER]), _SESSION_ROWS)[0])]
         # Unique rows wanted of each group, and its inverse lookup: none, until it is found.
-        self.low = np.full(schema.num_groups, begin, np.int64)
-        self.high = np.full(schema.num_groups, end, np.int64)
-        self.monotone = np.ones(schema.num_groups, np.bool_)
-        self.codes_of_group = np.full(schema.num_groups, -1, np.int64)
+        # A file of nothing but session keys has no group: what is looked up is not used then.
+        groups = max(schema.num_groups, 1)
+        self.low = np.full(groups, begin, np.int64)
+        self.high = np.full(groups, end, np.int64)
+        self.monotone = np.ones(groups, np.bool_)
+        self.codes_of_group = np.full(groups, -1, np.int64)
         self.everything: Decoded | None = None
         if self.whole:
             chosen = np.flatnonzero(~self.is_reference & ~_DICTIONARIES[self.kinds])
@@ -351,6 +354,8 @@ class _StripeDecoder:
                 # Copied as wide as the list has them; give each as it was asked for.
                 owner, dtype = int(self.owners[number]), self._dtype(number)
                 self.resolved[owner] = self.resolved[owner].astype(dtype, copy=False)
+        # Fields are made later, of what is decoded: the stored bytes are done with.
+        self.streams = replace(self.streams, buffer=_NOTHING)
         rows = self.end - self.begin
         return StripeData(self.begin, rows, session_offsets, groups, fields, self._table())
 
@@ -442,6 +447,7 @@ class _StripeDecoder:
 
 # Of LIST_AT fields until they are resolved.
 _NOT_YET = np.zeros(0, np.uint8)
+_NOTHING = np.zeros(0, np.uint8)
 
 
 def _address(array: NDArray[Any]) -> int:

@@ -73,7 +73,8 @@ def device_of(name: str | None) -> Any | None:
         raise RecdInputError(f"device={name!r}: torch finds no CUDA device here")
     if device.index is not None and device.index >= torch.cuda.device_count():
         raise RecdInputError(f"device={name!r}: there are {torch.cuda.device_count()} CUDA devices")
-    return torch.device("cuda", torch.cuda.current_device()) if device.index is None else device
+    # Without an index: which one is current may be set after this, and is asked when iterating.
+    return device
 
 
 class StagingRing:
@@ -158,19 +159,27 @@ def in_flight(
         may be lent again.
     """
     flying: tuple[T, Any, Event] | None = None
-    for batch in batches:
-        target, event = backend.send(ring.lent(data(batch)))
-        there = moved(batch, target)
-        ring.sent(data(batch), event)
-        before, flying = flying, (there, target, event)
-        del batch, there
-        if before is not None:
-            backend.receive(before[1], before[2])
-            yield before[0]
-        del before
-    if flying is not None:
-        backend.receive(flying[1], flying[2])
-        yield flying[0]
+    coming = iter(batches)
+    error: Exception | None = None
+    while True:
+        following: tuple[T, Any, Event] | None = None
+        try:
+            batch = next(coming, None)
+        except Exception as raised:  # raised after the batch that is on its way
+            error, batch = raised, None
+        if batch is not None:
+            target, event = backend.send(ring.lent(data(batch)))
+            following = (moved(batch, target), target, event)
+            ring.sent(data(batch), event)
+            del batch
+        if flying is not None:
+            backend.receive(flying[1], flying[2])
+            yield flying[0]
+        flying = following
+        if flying is None:
+            break
+    if error is not None:
+        raise error
 
 
 class CudaBackend:
@@ -182,6 +191,8 @@ class CudaBackend:
     """
 
     def __init__(self, device: Any) -> None:
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", torch.cuda.current_device())
         self._device = device
         self._stream = torch.cuda.Stream(device=device)
 

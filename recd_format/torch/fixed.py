@@ -13,6 +13,7 @@ from recd_format._jit import kernel
 from recd_format.loader.columns import BatchSchema
 from recd_format.loader.layout import Layout, Section
 from recd_format.loader.preparation import Role
+from recd_format.torch._jagged import send
 
 __all__ = ["FixedColumns", "expand_columns"]
 
@@ -140,8 +141,7 @@ def expand_columns_on_device(
     identity = torch.arange(rows, dtype=torch.int32, device=device).unsqueeze(0)
     every = torch.cat([inverse, identity])
     row = np.where(inverse_row < 0, len(inverse), inverse_row)
-    # One small copy; from pageable memory, so it is staged at once and waits for nothing.
-    table = torch.from_numpy(np.stack([row, base, width])).to(device, non_blocking=True)
+    table = send(np.stack([row, base, width]), device)
     index = every.index_select(0, table[0]).t() * table[2] + table[1]
     return stored.take(index)
 

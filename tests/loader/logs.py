@@ -272,7 +272,7 @@ def _lists(
     if how == "few":
         # Rows that all differ, of few different values: worth a dictionary.
         pool = _numbers(random, type_, 6)
-        lengths = random.integers(8, 13, shape.rows)
+        lengths = random.integers(16, 24, shape.rows)
         starts = np.cumsum(lengths) - lengths
         values = random.choice(pool, int(lengths.sum()))
     elif how == "windows":

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from recd_format.dedup.plan import GroupPlan, Plan
+from recd_format.dedup.reference import Reference
 from recd_format.loader.assemble import Assembler
 from recd_format.loader.columns import ABSENT
 from recd_format.loader.layout import BatchBuffer
 from recd_format.loader.options import LoaderOptions
 from recd_format.loader.rows import UniqueRows
-from recd_format.loader.stage import StagedStripe
+from recd_format.loader.stage import FeatureEntry, StagedStripe
 from tests.loader.expansion import assert_rows, check_batch, expand_batch, expected_rows, inverse_of
 from tests.loader.logs import NARROW, files, write
 from tests.loader.preparations import Functions
@@ -33,43 +35,45 @@ UNIQUE = st.sampled_from([None, lambda slot: slot.number])
 class Slot:
     """A staged stripe: its number in the assembler, and which rows of the files it has.
 
-    codes: unique row of each row, of each group of the batches.
+    lookups: unique row of each row, of each group of the batches; None: row i is unique row i.
     """
 
     number: int
     first_row: int
     rows: int
-    codes: list[NDArray[Any]]
+    lookups: list[NDArray[Any] | None]
+
+    def codes(self, group: int) -> list[int]:
+        lookup = self.lookups[group]
+        return list(range(self.rows)) if lookup is None else lookup.tolist()
 
 
-def codes_of(stripes: Stripes, staged: StagedStripe) -> list[NDArray[Any]]:
-    """Unique row of each row of a staged stripe, as the reader says it."""
-    found = []
-    for group in stripes.columns.files[staged.file].group_of_group.tolist():
-        lookup = staged.data.groups[group].inverse_lookup if group >= 0 else None
-        if group == ABSENT:
-            lookup = np.zeros(staged.num_rows, np.int32)
-        found.append(np.arange(staged.num_rows) if lookup is None else lookup)
-    return found
+def put(stripes: Stripes, assembler: Assembler, staged: StagedStripe, first_row: int) -> Slot:
+    one = np.zeros(staged.num_rows, np.int32)
+    lookups = [
+        one if group == ABSENT else staged.data.groups[group].inverse_lookup
+        for group in stripes.columns.files[staged.file].group_of_group.tolist()
+    ]
+    return Slot(assembler.put(staged), first_row, staged.num_rows, lookups)
 
 
 def check_sharing(batch: BatchBuffer, slots: list[Slot], pieces: Pieces, scattered: bool) -> None:
     """Rows of one unique row share it: always where that is asked for, else where they meet."""
-    codes = {slot.number: slot.codes for slot in slots}
+    at = {slot.number: slot for slot in slots}
     ahead = [b[0] == a[0] and b[1] >= a[2] for a, b in itertools.pairwise(pieces)]
-    in_order = all(ahead) or (len({slot for slot, _, _ in pieces}) == len(pieces))
+    in_order = all(ahead) or len({slot for slot, _, _ in pieces}) == len(pieces)
     for group, unique in enumerate(batch.unique.tolist()):
-        own = [codes[slot][group][begin:end].tolist() for slot, begin, end in pieces]
+        assert batch.identity[group] == all(
+            at[slot].lookups[group] is None for slot, _, _ in pieces
+        )
+        own = [at[slot].codes(group)[begin:end] for slot, begin, end in pieces]
         distinct = {(p[0], code) for p, part in zip(pieces, own, strict=True) for code in part}
         repeats = len({(s, r) for s, a, b in pieces for r in range(a, b)}) < batch.num_rows
         if in_order or (scattered and not repeats):
             assert unique == len(distinct)
         else:
-            assert (
-                len(distinct)
-                <= unique
-                <= sum(len(part) if repeats else len(set(part)) for part in own)
-            )
+            most = sum(len(part) if repeats else len(set(part)) for part in own)
+            assert len(distinct) <= unique <= most
 
 
 def put_some(draw: Any, stripes: Stripes, assembler: Assembler, scattered: bool) -> list[Slot]:
@@ -89,8 +93,7 @@ def put_some(draw: Any, stripes: Stripes, assembler: Assembler, scattered: bool)
             end = draw(st.integers(begin + 1, rows))
         staged = stripes.stage(file, stripe, begin, end, scattered=scattered)
         assert (staged.first_row, staged.num_rows) == (begin, end - begin)
-        codes = codes_of(stripes, staged)
-        found.append(Slot(assembler.put(staged), first + begin, end - begin, codes))
+        found.append(put(stripes, assembler, staged, first + begin))
     return found
 
 
@@ -136,10 +139,10 @@ def test_single_rows_share_their_unique_rows(data: st.DataObject, logs: list[Any
     numbers: list[tuple[int, int]] = []
     codes: list[list[Any]] = [[] for _ in schema.groups]
     for stripe, rows in enumerate(stripes.readers[0].stripe_rows.tolist()):
-        staged = stripes.stage(0, stripe, scattered=True)
-        numbers += [(assembler.put(staged), row) for row in range(rows)]
-        for group, found in enumerate(codes_of(stripes, staged)):
-            codes[group] += [(stripe, code) for code in found.tolist()]
+        slot = put(stripes, assembler, stripes.stage(0, stripe, scattered=True), 0)
+        numbers += [(slot.number, row) for row in range(rows)]
+        for group in range(len(schema.groups)):
+            codes[group] += [(stripe, code) for code in slot.codes(group)]
     order = data.draw(st.permutations(range(len(numbers))))[: data.draw(st.integers(1, 30))]
     rows = [(*numbers[i], numbers[i][1] + 1) for i in order]
     batch = assembler.assemble(piece(rows), {}, CURSOR)
@@ -230,3 +233,69 @@ def test_empty_windows_ask_for_no_values() -> None:
         assert batch.values.tolist() == [values]
         expected = [[] if row in (1, 5) else lists[row] for row in range(begin, end)]
         assert expand_batch(batch)["x"].to_list() == expected
+
+
+def coded_log(rows: int) -> tuple[pa.Table, Plan]:
+    """Ids of few different values, in every shape: streams of them have dictionaries."""
+    random = np.random.default_rng(1)
+    pool = random.integers(-(1 << 62), 1 << 62, 6)
+
+    def lists(type_: str, seed: int) -> pa.Array:
+        own = np.random.default_rng(seed)
+        values = [pool[own.integers(0, 6, own.integers(1, 9))] for _ in range(rows)]
+        return pa.array(
+            [each.astype(type_).tolist() for each in values], pa.list_(pa.from_numpy_dtype(type_))
+        )
+
+    timeline = pool[random.integers(0, 6, rows + 12)].tolist()
+    some = lists("int64", 2)
+    slots = [int(random.integers(len(row))) for row in some.to_pylist()]
+    table = pa.table({
+        "session": np.arange(rows) // 8, "ts": np.arange(rows),
+        "some": some, "other": lists("int16", 3), "unsigned": lists("uint64", 4),
+        "few": lists("int32", 5).take(pa.array(np.arange(rows) // 2)),
+        "id": pool[random.integers(0, 6, rows)],
+        "scored": pa.array([[(x, 0.5) for x in row] for row in lists("int64", 6).to_pylist()],
+                           pa.map_(pa.int64(), pa.float32())),
+        "windows": [timeline[i : i + 12] for i in range(rows)],
+        "slot": pa.array(slots, pa.int32()),
+        "item": pa.array([row[at] for row, at in zip(some.to_pylist(), slots, strict=True)]),
+        "null": pa.array([None if i % 7 == 0 else timeline[i : i + 3] for i in range(rows)]),
+    })  # fmt: skip
+    names = [name for name in table.column_names if name not in ("session", "windows", "few")]
+    groups = (GroupPlan(tuple(names), "none"), GroupPlan(("few",), "session"))
+    plan = Plan((*groups, GroupPlan(("windows",), "window")), (Reference("item", "some", "slot"),))
+    return table, plan
+
+
+@pytest.mark.parametrize("touched", [[], ["some", "windows", "item"]])
+@pytest.mark.parametrize("scattered", [False, True])
+def test_ids_that_are_codes_of_dictionaries(scattered: bool, touched: list[str]) -> None:
+    table, plan = coded_log(320)
+    transforms = Functions({name: lambda rows: rows for name in touched})
+    options = LoaderOptions(transforms=transforms, meta=["other"])
+    stripes = Stripes([write(table, plan=plan, stripe_rows=160, profile="gpu")], options)
+    schema = stripes.columns.schema
+    expected = expected_rows(stripes.tables, schema)
+    random = np.random.default_rng(0)
+    ranges = [(0, 0, 160), (1, 0, 160), (0, 30, 100), (1, 60, 61)]
+    staged = [stripes.stage(0, *each, scattered=scattered) for each in ranges]
+    coded = {
+        schema.features[number].name
+        for stripe in staged
+        for number in np.flatnonzero(stripe.features[:, FeatureEntry.ENTRIES]).tolist()
+    }
+    assert coded == {"some", "unsigned", "few", "id", "scored", "windows"} - set(touched)
+    assembler = Assembler(schema)
+    slots = [assembler.put(stripe) for stripe in staged]
+    for _ in range(20):
+        pieces, index = [], []
+        for number in random.integers(0, 4, random.integers(1, 6)).tolist():
+            stripe, first, end = ranges[number]
+            low, high = sorted(random.choice(end - first + 1, 2, replace=False).tolist())
+            pieces.append((slots[number], low, high))
+            index += range(160 * stripe + first + low, 160 * stripe + first + high)
+        batch = assembler.assemble(piece(pieces), {}, CURSOR)
+        check_batch(batch)
+        for name, rows in expand_batch(batch).items():
+            assert_rows(expected[name].take(index), rows, name)

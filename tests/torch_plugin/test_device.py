@@ -174,7 +174,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> list[Backend]:
     made: list[Backend] = []
 
     def backend(device: Any) -> Backend:
-        assert device == torch.device("cuda", 0)
+        assert device == torch.device("cuda")
         made.append(Backend())
         return made[-1]
 
@@ -241,9 +241,9 @@ def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(RecdInputError, match=f"device='{name}': torch finds no CUDA device"):
             device_of(name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert device_of("cuda") == torch.device("cuda", 1)
+    # Which one is current is asked when iterating: a rank sets it after it made its reader.
+    assert device_of("cuda") == torch.device("cuda")
     assert device_of("cuda:0") == torch.device("cuda", 0)
     with pytest.raises(RecdInputError, match="there are 2 CUDA devices"):
         device_of("cuda:2")
@@ -271,6 +271,7 @@ def test_the_calls_made_to_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
         yield
         log.append(("off", stream.name))
 
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "Event", CudaEvent)
     monkeypatch.setattr(torch.cuda, "stream", on)
@@ -324,3 +325,28 @@ def test_on_a_cuda_device(small_log: Path) -> None:
             assert dense.device.type == "cuda"
         assert [contents(batch.to("cpu")) for batch in found] == expected
         assert isinstance(found[0], RecdBatch)
+
+
+def test_an_error_comes_after_the_batch_in_flight() -> None:
+    def batches() -> Any:
+        yield from (0, 1, 2)
+        raise RecdInputError("the fourth")
+
+    class Direct:
+        def send(self, source: Any) -> tuple[Any, Any]:
+            return source, None
+
+        def receive(self, target: Any, event: Any) -> None:
+            pass
+
+    class Ring:
+        def lent(self, data: Any) -> Any:
+            return data
+
+        def sent(self, data: Any, event: Any) -> None:
+            pass
+
+    there = in_flight(batches(), Ring(), Direct(), lambda n: n, lambda n, _: n)
+    assert [next(there) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(RecdInputError, match="the fourth"):
+        next(there)
