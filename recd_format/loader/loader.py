@@ -38,7 +38,8 @@ class Loader:
     Parameters
     ----------
     where
-        A path, URI, folder or glob of ``.recd`` files, a list of them, or one file as bytes.
+        A path, URI, folder or glob of ``.recd`` files, a file as bytes or a binary file object,
+        or a list of these.
     options
         How they become batches.
     filesystem
@@ -62,8 +63,9 @@ class Loader:
     """
 
     def __init__(self, where: Any, options: LoaderOptions, filesystem: Any = None) -> None:
+        mmap = (options.read or ReadOptions()).mmap
         places = _places(where, filesystem)
-        self._open([open_source(place) for place in places], options)
+        self._open([open_source(place, mmap=mmap) for place in places], options)
 
     def _open(self, sources: Sequence[Source], options: LoaderOptions) -> None:
         self.options = options
@@ -260,6 +262,8 @@ class _Turn:
 
 def _places(where: Any, filesystem: Any) -> list[Any]:
     """Files that `where` names, or is."""
+    if isinstance(where, (list, tuple)) and not all(is_path(each) for each in where):
+        return [place for each in where for place in _places(each, filesystem)]
     if is_path(where) or isinstance(where, (list, tuple)):
         return list(list_files(where, suffix=".recd", filesystem=filesystem))
     return [where]

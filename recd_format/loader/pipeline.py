@@ -145,6 +145,8 @@ class _Visits:
         self._assembler = assembler
         self._pending = pending
         self._pool = ThreadPoolExecutor(threads, "recd-decode", _OURS.mark) if threads else None
+        # Nobody closes this from here but the iterator itself: threads may be waited for.
+        self._runs_in = threading.get_ident()
         self._planned = _plan_visits(plan, intervals)
         self._ahead: deque[_Visit] = deque()
         self._current: _Visit | None = None
@@ -153,7 +155,8 @@ class _Visits:
     def close(self) -> None:
         """Stop decoding; threads are gone afterwards."""
         if self._pool is not None:
-            self._pool.shutdown(wait=not _OURS.here, cancel_futures=True)
+            own = threading.get_ident() == self._runs_in
+            self._pool.shutdown(wait=own or not _OURS.here, cancel_futures=True)
 
     def release(self) -> None:
         """Let go of the stripes of visits that are over, a batch having been made of them, and
@@ -253,6 +256,7 @@ class _Ours(threading.local):
 
 
 _OURS = _Ours()
+_PATIENCE = 10.0
 _END = object()
 
 
@@ -285,7 +289,9 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
     finally:
         stop.set()
         if not _OURS.here:
-            thread.join()
+            # The garbage collector may have come while this thread holds a lock that ours wait
+            # for: they end by themselves once it goes on.
+            thread.join(_PATIENCE)
 
 
 def _take(items: Iterator[Any], ready: queue.Queue[Any], stop: threading.Event) -> None:
@@ -310,6 +316,8 @@ def _take(items: Iterator[Any], ready: queue.Queue[Any], stop: threading.Event) 
     except BaseException as raised:  # raised again where the items are awaited
         error = raised
     finally:
-        items.close()  # type: ignore[attr-defined]
-    put((_END, error))
-    del error
+        try:
+            items.close()  # type: ignore[attr-defined]
+        finally:
+            put((_END, error))
+            del error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import pickle
 import tempfile
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 import recd_format as recd
 from recd_format.errors import RecdFormatError, RecdInputError
+from recd_format.filesystem.local import MappedSource
 from recd_format.jagged import Column, session_ids
 from recd_format.loader import loader as loader_module
 from recd_format.loader import sessions as sessions_module
@@ -28,6 +30,7 @@ from recd_format.loader.layout import BatchBuffer
 from recd_format.loader.loader import Loader
 from recd_format.loader.options import Downsample, LoaderOptions
 from recd_format.loader.preparation import Role
+from recd_format.reader.options import ReadOptions
 from tests.helpers import column_bits
 from tests.loader.expansion import (
     arrow_rows,
@@ -474,6 +477,25 @@ def test_files_beyond_the_open_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert sorted(rows_of(loader.run(0))) == rows
     loader.close()
     assert sorted(rows_of(loader.run(1))) == rows
+
+
+def test_files_of_any_kind(tmp_path: Path) -> None:
+    path = small_file(tmp_path / "a.recd")
+    data = Path(path).read_bytes()
+    mapped = LoaderOptions(read=ReadOptions(mmap=True))
+    for where, times in (
+        (path, 1), (Path(path), 1), (str(tmp_path), 1), (f"{tmp_path}/*.recd", 1), (data, 1),
+        (memoryview(data), 1), (io.BytesIO(data), 1), ([path, data], 2), ((data, data, path), 3),
+        ([tmp_path, f"file://{path}"], 2),
+    ):  # fmt: skip
+        for options in (LoaderOptions(), mapped):
+            loader = Loader(where, options)
+            assert rows_of(loader.run(0)) == list(range(60)) * times
+            assert len(loader.names) == times
+    assert isinstance(Loader(path, mapped)._readers[0].source, MappedSource)
+    for nothing, message in (([], "list of paths is empty"), (5, "found int"), ([5], "found int")):
+        with pytest.raises(RecdInputError, match=message):
+            Loader(nothing, LoaderOptions())
 
 
 def test_two_epochs_at_a_time(tmp_path: Path) -> None:

@@ -330,6 +330,9 @@ def test_id_bounds() -> None:
     assert found == {"x": [[(1 << 40) % 100], [5], []]}
     _, found = staged({"x": x}, transforms=replace(hashed, bounds={}), id_dtype="int32")
     assert found == {"x": [[(1 << 40) % 100], [5], []]}
+    far = Functions({"x": lambda rows: rows}, bounds={"x": (1 << 40) + 1})
+    with pytest.raises(RecdInputError, match="'x' has ids from 5 to 1099511627776.*int32"):
+        staged({"x": x}, transforms=far, id_dtype="int32")
     with pytest.raises(RecdInputError, match="'x' has ids from 5 to 1099511627776.*int32"):
         staged({"x": x}, id_dtype="int32")
     _, found = staged({"x": pa.array([[-(1 << 31)], [(1 << 31) - 1], []])}, id_dtype="int32")
