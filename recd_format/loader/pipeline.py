@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -63,10 +64,13 @@ def batches(
     visits = _Visits(plan, intervals, reader, assembler, threads, max(prefetch, threads))
     try:
         for number in _numbers(intervals):
-            visits.release()
             piece = _piece(plan, number, visits)
             meta, cursor = reader.finish(piece, assembler, number)
-            yield assembler.assemble(piece, meta, cursor)
+            batch = assembler.assemble(piece, meta, cursor)
+            visits.release()
+            yield batch
+            # Else its memory were not free before the next one is made.
+            del batch
     finally:
         visits.close()
 
@@ -288,7 +292,8 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
             del item
     finally:
         stop.set()
-        if not _OURS.here:
+        # At the end of the process daemon threads stand still: there is nobody to wait for.
+        if not _OURS.here and not sys.is_finalizing():
             # The garbage collector may have come while this thread holds a lock that ours wait
             # for: they end by themselves once it goes on.
             thread.join(_PATIENCE)

@@ -81,6 +81,25 @@ def test_the_garbage_collector_may_close_an_iterator_in_a_thread_of_ours(file: s
     assert done.stdout == f"{ROWS}\n", done.stderr
 
 
+def test_a_process_ends_with_an_iterator_left_in_a_global(file: str) -> None:
+    code = """
+        import sys
+        from recd_format.loader.loader import Loader
+        from recd_format.loader.options import LoaderOptions
+
+        loader = Loader(sys.argv[1], LoaderOptions(batch_size=100, threads=1, prefetch=2))
+        batches = loader.run(0)
+        print(next(batches).num_rows)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("100\n", "")
+
+
 def test_an_error_that_was_handled_holds_no_stripes(
     file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
